@@ -1,0 +1,124 @@
+//! What an order hears: its own timers, and news of its payment. Each only pokes what a repeat of `place` would do.
+
+use serde::Deserialize;
+use souk_kit::events::Event;
+use souk_kit::payment::PaymentState;
+use souk_kit::{Call, Id, ids};
+
+use super::{commit, go_on, saga, sync_name, undo, words};
+use crate::domain::decide::Step;
+use crate::domain::{Order, Stage, funds_of};
+use crate::ports::Ports;
+use crate::store;
+
+/// Longest wait between two looks at an order that is unfinished.
+const LOOK_MILLIS_MAX: i64 = 60 * 60 * 1000;
+
+/// How long the calls that an order's run had sent off may still have effects after it was canceled.
+const LATE_CALL_MILLIS_MAX: i64 = 5 * 60 * 1000;
+
+/// How long the call that placed an order may take. Until then it needs no help, and news of its payment is its own.
+const PLACE_CALL_MILLIS_MAX: i64 = super::DUE_MILLIS;
+
+/// What is read of the payloads of the topics that are heard here.
+#[derive(Deserialize)]
+struct About {
+    order_id: Id,
+    /// In `payment.settled` alone.
+    state: Option<String>,
+}
+
+/// Takes one event.
+pub fn handle(ports: &impl Ports, call: &Call, event: &Event) -> Result<(), String> {
+    let about: About = serde_json::from_str(&event.payload).map_err(|error| format!("the payload: {error}"))?;
+    let loaded = store::load(ports, &about.order_id, None).map_err(|error| error.describe())?;
+    let Some(loaded) = loaded else { return Err(format!("there is no order {}", about.order_id)) };
+    // The news of nearly every order: the call that placed it knew it first.
+    let known = about.state.as_deref() == Some("authorized")
+        && loaded.order.confirmed_at.is_some()
+        && loaded.order.funds.state == Some(PaymentState::Authorized);
+    match event.topic.as_str() {
+        "payment.settled" if known => Ok(()),
+        "order.checkout-due" => due(ports, call, event, loaded.order),
+        "payment.settled" | "payment.changed" => news(ports, call, loaded.order),
+        other => Err(format!("nobody here hears {other}")),
+    }
+}
+
+/// A timer: goes on with what is unfinished, and sets the next timer as long as anything may still come.
+fn due(ports: &impl Ports, call: &Call, event: &Event, order: Order) -> Result<(), String> {
+    let id = order.id.clone();
+    let outcome = match order.stage {
+        Stage::Pending
+        | Stage::AwaitingAction
+        | Stage::GivingUp
+        | Stage::Confirmed
+        | Stage::Canceling
+        | Stage::Completed => go_on(ports, call, order).and_then(|order| {
+            // The run that confirmed it may have ended before it told the cart.
+            let confirmed = order.confirmed_at.is_some() && !order.stage.is_moving();
+            if confirmed { saga::close_cart(ports, call, &order) } else { Ok(()) }
+        }),
+        Stage::Canceled => undo::let_everything_go(ports, call, &order).map(|_| ()),
+    };
+    let order = super::reload(ports, &id).map_err(|error| words::order(&error))?;
+    let next = if order.is_unfinished() || outcome.is_err() {
+        let since = order.open.as_ref().map_or(order.placed_at, |open| open.opened_at);
+        Some(call.now + (call.now - since).clamp(super::DUE_MILLIS, LOOK_MILLIS_MAX))
+    } else {
+        // A call that was on its way while the order was canceled may have held something since.
+        order.canceled_at.map(|at| at + LATE_CALL_MILLIS_MAX).filter(|at| call.now < *at)
+    };
+    match next {
+        None => Ok(()),
+        // The event that asks for the next one names it, so that a redelivery sets no second timer.
+        Some(at) => store::look_again(ports, &id, &ids::digest(&[&event.id]), at).map_err(|error| error.describe()),
+    }
+}
+
+/// News of a payment. What it says is read from the payment itself, so news may come twice and in any order.
+fn news(ports: &impl Ports, call: &Call, order: Order) -> Result<(), String> {
+    let awaited = match order.stage {
+        Stage::Pending => order.funds.state.is_some() || call.now - order.placed_at >= PLACE_CALL_MILLIS_MAX,
+        Stage::AwaitingAction
+        | Stage::GivingUp
+        | Stage::Confirmed
+        | Stage::Canceling
+        | Stage::Completed
+        | Stage::Canceled => true,
+    };
+    if !awaited {
+        return Ok(()); // the call that places the order hears it at this moment; its timer looks after it otherwise
+    }
+    let order = go_on(ports, call, order).map_err(|error| words::order(&error))?;
+    match order.stage {
+        Stage::Pending | Stage::AwaitingAction | Stage::GivingUp | Stage::Canceling => Ok(()),
+        Stage::Confirmed | Stage::Completed => sync(ports, call, &order),
+        Stage::Canceled => {
+            undo::let_everything_go(ports, call, &order).map_err(|error| words::order(&error))?;
+            sync(ports, call, &order)
+        }
+    }
+}
+
+/// Stores what the payment tells, if it is something new.
+fn sync(ports: &impl Ports, call: &Call, order: &Order) -> Result<(), String> {
+    if !order.needs_payment() {
+        return Ok(());
+    }
+    let payment = match ports.get_payment(&call.as_system(super::SELF), &order.payment_id()) {
+        Ok(payment) => payment,
+        Err(error) => return Err(words::payment(&error)),
+    };
+    let funds = funds_of(order, &payment)?;
+    // An amount that is on its way may still come back; its end is told as well.
+    let known = funds == order.funds || payment.in_flight;
+    if known {
+        return Ok(());
+    }
+    match commit(ports, call, order, &sync_name(&funds), Step::Sync(funds)) {
+        Ok(Some(_)) => Ok(()),
+        Ok(None) => Err("the order changed meanwhile".to_owned()),
+        Err(error) => Err(words::order(&error)),
+    }
+}

@@ -1,0 +1,333 @@
+//! A payment service on real SQLite, beside a provider that fails in every way that providers fail.
+
+mod domain;
+mod laws;
+mod service;
+
+use std::cell::{Cell, RefCell};
+use std::collections::{BTreeMap, VecDeque};
+
+use souk_kit::events::Event;
+use souk_kit::payment::{Authorization, PaymentError, PaymentView};
+use souk_kit::payment_extension::{
+    CapturePolicy, Decline, ProviderAuthorization, ProviderError, ProviderPayment, ProviderState,
+};
+use souk_kit::ports::{Call, Config, Sql};
+use souk_kit::sql::{Batch, Read, Snapshot, SqlError};
+use souk_kit::testing::TestPorts;
+use souk_kit::types::{Actor, Context, Id, Money};
+
+use crate::audit;
+use crate::domain::Kind;
+use crate::service::{self as payments, Providers, Wish};
+
+const MIGRATIONS: [&str; 1] = [include_str!("../migrations/0001_payments.sql")];
+const PAY: &str = "pay_00000000000000000000000000000001";
+const ORD: &str = "ord_00000000000000000000000000000001";
+
+/// What goes wrong with one call to the provider.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Trouble {
+    None,
+    /// Refused for good, remembered with the command.
+    Refuse,
+    /// Lost on its way there.
+    LostBefore,
+    /// Lost on its way back.
+    LostAfter,
+    /// Never sent.
+    NotSent,
+    /// Done, and answered with somebody else's order.
+    WrongOrder,
+    /// Done, and answered with another amount.
+    WrongAmount,
+    /// Done, and answered with another currency.
+    WrongCurrency,
+    /// Done, and answered with totals that are not what was asked for. Lookups tell the truth.
+    WrongTotals,
+    /// Answered without having been done.
+    Pretend,
+}
+
+const TROUBLES: [Trouble; 10] = [
+    Trouble::None,
+    Trouble::Refuse,
+    Trouble::LostBefore,
+    Trouble::LostAfter,
+    Trouble::NotSent,
+    Trouble::WrongOrder,
+    Trouble::WrongAmount,
+    Trouble::WrongCurrency,
+    Trouble::WrongTotals,
+    Trouble::Pretend,
+];
+
+type Meanwhile = Box<dyn FnOnce(&World)>;
+
+/// All ports, and a provider that guards nothing: it captures and refunds whatever it is asked to, once per command.
+struct World {
+    ports: TestPorts,
+    objects: RefCell<BTreeMap<Id, ProviderPayment>>,
+    done: RefCell<BTreeMap<Id, bool>>,
+    trouble: RefCell<VecDeque<Trouble>>,
+    opens_as: RefCell<ProviderState>,
+    meanwhile: RefCell<Option<Meanwhile>>,
+    holds_asked: Cell<u32>,
+}
+
+impl World {
+    fn new() -> Self {
+        Self {
+            ports: TestPorts::new(&MIGRATIONS),
+            objects: RefCell::default(),
+            done: RefCell::default(),
+            trouble: RefCell::default(),
+            opens_as: RefCell::new(ProviderState::Authorized),
+            meanwhile: RefCell::default(),
+            holds_asked: Cell::new(0),
+        }
+    }
+
+    fn call(&self) -> Call {
+        self.ports.call(Actor::System("test".to_owned()))
+    }
+
+    fn troubles(&self, troubles: &[Trouble]) {
+        self.trouble.borrow_mut().extend(troubles);
+    }
+
+    fn calm(&self) {
+        self.trouble.borrow_mut().clear();
+    }
+
+    fn authorize(&self, capture: CapturePolicy) -> Result<PaymentView, PaymentError> {
+        payments::authorize(self, &self.call(), &asked(capture))
+    }
+
+    fn command(&self, id: &str, kind: Kind, amount: i64) -> Result<PaymentView, PaymentError> {
+        payments::command(self, &self.call(), &wish(id, kind, amount))
+    }
+
+    fn refresh(&self) -> Result<PaymentView, PaymentError> {
+        payments::refresh(self, &self.call(), &PAY.to_owned())
+    }
+
+    fn get(&self) -> PaymentView {
+        payments::get(self, &PAY.to_owned()).expect("the payment is stored")
+    }
+
+    fn object(&self) -> ProviderPayment {
+        self.objects.borrow()[PAY].clone()
+    }
+
+    fn alter(&self, change: impl FnOnce(&mut ProviderPayment)) {
+        change(self.objects.borrow_mut().get_mut(PAY).expect("the provider has it"));
+    }
+
+    /// Delivers what is due as the host would, and answers what others would hear.
+    fn deliver(&self) -> Vec<Event> {
+        let (timers, others): (Vec<Event>, Vec<Event>) =
+            self.ports.take_due_events().into_iter().partition(|event| event.topic == "payment.check-due");
+        for _ in &timers {
+            payments::check_due(self, &self.call(), &PAY.to_owned()).expect("a timer is handled");
+        }
+        others
+    }
+
+    /// Lets timers run until none is left, without any trouble.
+    fn settle(&self) -> Vec<Event> {
+        self.calm();
+        let mut heard = Vec::new();
+        for _ in 0..40 {
+            heard.extend(self.deliver());
+            self.ports.advance(hear_step());
+        }
+        heard
+    }
+
+    fn findings(&self) -> Vec<&'static str> {
+        let page = audit::check(&self.ports, &self.call(), None).expect("the audit reads");
+        page.findings.into_iter().map(|finding| finding.invariant).collect()
+    }
+
+    /// What must hold at every moment, whatever the provider did.
+    fn assert_sound(&self) {
+        let broken: Vec<&str> = self
+            .findings()
+            .into_iter()
+            .filter(|name| !matches!(*name, "payment_has_news" | "payment_is_believed"))
+            .collect();
+        assert_eq!(broken, Vec::<&str>::new());
+        for object in self.objects.borrow().values() {
+            assert!(object.refunded <= object.captured && object.captured <= object.amount.minor, "{object:?}");
+            assert!(object.state != ProviderState::Voided || object.captured == 0, "{object:?}");
+        }
+    }
+
+    fn next_trouble(&self) -> Trouble {
+        if let Some(meanwhile) = self.meanwhile.take() {
+            meanwhile(self);
+        }
+        self.trouble.borrow_mut().pop_front().unwrap_or(Trouble::None)
+    }
+
+    /// One command at the provider: the effect happens once per id, and a repeat answers as the first call did.
+    fn effect(
+        &self,
+        key: &Id,
+        command_id: &Id,
+        change: impl FnOnce(&mut ProviderPayment),
+    ) -> Result<ProviderPayment, ProviderError> {
+        let trouble = self.next_trouble();
+        match trouble {
+            Trouble::LostBefore => return Err(ProviderError::Unknown("no reply".to_owned())),
+            Trouble::NotSent => return Err(ProviderError::NotSent("no route".to_owned())),
+            Trouble::Pretend => return self.objects.borrow().get(key).cloned().ok_or(ProviderError::NotFound),
+            _ => {}
+        }
+        let mut objects = self.objects.borrow_mut();
+        let object = objects.get_mut(key).ok_or(ProviderError::NotFound)?;
+        let mut done = self.done.borrow_mut();
+        let allowed = *done.entry(command_id.clone()).or_insert_with(|| {
+            if trouble != Trouble::Refuse {
+                change(object);
+            }
+            trouble != Trouble::Refuse
+        });
+        if !allowed {
+            return Err(ProviderError::Refused(refusal()));
+        }
+        garble(trouble, object.clone())
+    }
+}
+
+fn hear_step() -> i64 {
+    crate::domain::CHECK_DELAY_MAX_MS
+}
+
+fn refusal() -> Decline {
+    Decline { code: "rejected".to_owned(), message: "No.".to_owned() }
+}
+
+fn garble(trouble: Trouble, mut told: ProviderPayment) -> Result<ProviderPayment, ProviderError> {
+    match trouble {
+        Trouble::None | Trouble::Refuse | Trouble::LostBefore | Trouble::NotSent | Trouble::Pretend => {}
+        Trouble::LostAfter => return Err(ProviderError::Unknown("no reply".to_owned())),
+        Trouble::WrongOrder => told.order_id = "ord_00000000000000000000000000000009".to_owned(),
+        Trouble::WrongAmount => told.amount.minor += 1,
+        Trouble::WrongCurrency => told.amount.currency = "EUR".to_owned(),
+        Trouble::WrongTotals => told.captured = if told.captured == 0 { 1 } else { told.captured - 1 },
+    }
+    Ok(told)
+}
+
+fn asked(capture: CapturePolicy) -> Authorization {
+    Authorization {
+        payment_id: PAY.to_owned(),
+        order_id: ORD.to_owned(),
+        amount: Money::new(100, "USD"),
+        provider: "test".to_owned(),
+        token: "tok".to_owned(),
+        return_url: "/back".to_owned(),
+        capture,
+    }
+}
+
+fn wish(id: &str, kind: Kind, amount: i64) -> Wish {
+    Wish {
+        command_id: id.to_owned(),
+        payment_id: PAY.to_owned(),
+        kind,
+        amount: (kind != Kind::Void).then(|| Money::new(amount, "USD")),
+        reason: String::new(),
+    }
+}
+
+impl Sql for World {
+    fn query(&self, reads: &[Read], batch_id: Option<&str>) -> Result<Snapshot, SqlError> {
+        self.ports.query(reads, batch_id)
+    }
+
+    fn commit(&self, batch: &Batch) -> Result<Vec<u64>, SqlError> {
+        self.ports.commit(batch)
+    }
+}
+
+impl Config for World {
+    fn get(&self, name: &str) -> Option<String> {
+        Config::get(&self.ports, name)
+    }
+}
+
+impl Providers for World {
+    fn authorize(&self, _: &Context, _: &str, asked: &ProviderAuthorization) -> Result<ProviderPayment, ProviderError> {
+        self.holds_asked.set(self.holds_asked.get() + 1);
+        let trouble = self.next_trouble();
+        match trouble {
+            Trouble::LostBefore => return Err(ProviderError::Unknown("no reply".to_owned())),
+            Trouble::NotSent => return Err(ProviderError::NotSent("no route".to_owned())),
+            Trouble::Refuse => return Err(ProviderError::Refused(refusal())),
+            _ => {}
+        }
+        let mut objects = self.objects.borrow_mut();
+        let object = objects.entry(asked.key.clone()).or_insert_with(|| {
+            let state = self.opens_as.borrow().clone();
+            let taken = state == ProviderState::Authorized && asked.capture == CapturePolicy::Automatic;
+            ProviderPayment {
+                reference: format!("ref-{}", asked.key),
+                order_id: asked.order_id.clone(),
+                amount: asked.amount.clone(),
+                state,
+                captured: if taken { asked.amount.minor } else { 0 },
+                refunded: 0,
+            }
+        });
+        // A hold has no totals to be wrong about; another amount is caught all the same.
+        garble(if trouble == Trouble::WrongTotals { Trouble::WrongAmount } else { trouble }, object.clone())
+    }
+
+    fn lookup(&self, _: &Context, _: &str, key: &Id) -> Result<ProviderPayment, ProviderError> {
+        let trouble = self.next_trouble();
+        match trouble {
+            Trouble::LostBefore | Trouble::LostAfter | Trouble::NotSent | Trouble::Refuse => {
+                Err(ProviderError::Unknown("no reply".to_owned()))
+            }
+            Trouble::None | Trouble::WrongTotals | Trouble::Pretend => {
+                self.objects.borrow().get(key).cloned().ok_or(ProviderError::NotFound)
+            }
+            Trouble::WrongOrder | Trouble::WrongAmount | Trouble::WrongCurrency => {
+                let told = self.objects.borrow().get(key).cloned().ok_or(ProviderError::NotFound)?;
+                garble(trouble, told)
+            }
+        }
+    }
+
+    fn capture(
+        &self,
+        _: &Context,
+        _: &str,
+        key: &Id,
+        command_id: &Id,
+        amount: &Money,
+    ) -> Result<ProviderPayment, ProviderError> {
+        self.effect(key, command_id, |object| object.captured += amount.minor)
+    }
+
+    fn void(&self, _: &Context, _: &str, key: &Id, command_id: &Id) -> Result<ProviderPayment, ProviderError> {
+        if self.objects.borrow().get(key).is_some_and(|object| object.captured > 0) {
+            return Err(ProviderError::Refused(refusal()));
+        }
+        self.effect(key, command_id, |object| object.state = ProviderState::Voided)
+    }
+
+    fn refund(
+        &self,
+        _: &Context,
+        _: &str,
+        key: &Id,
+        command_id: &Id,
+        amount: &Money,
+    ) -> Result<ProviderPayment, ProviderError> {
+        self.effect(key, command_id, |object| object.refunded += amount.minor)
+    }
+}

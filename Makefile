@@ -1,0 +1,43 @@
+# The verbs. `make run` and `make test` are all that a fresh machine needs.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := run
+
+SOUK := target/release/souk
+LISTEN ?= 127.0.0.1:3000
+DATA ?= .souk
+
+.PHONY: setup components build run check test bench golden
+
+# Installs what a fresh Debian machine lacks: the Rust target and the packages that builds and tests call.
+setup:
+	@tests/setup.sh
+
+# Every component, as a .wasm file.
+components: setup
+	cargo build --locked --profile component --target wasm32-unknown-unknown $(patsubst components/%/Cargo.toml,-p souk-%,$(filter-out components/kit/%,$(wildcard components/*/Cargo.toml)))
+
+# The components and the host.
+build: components
+	cargo build --locked --release -p souk
+
+# The sample shop, served until ctrl-c.
+run: build
+	@tests/run.sh "$(SOUK)" "$(LISTEN)" "$(DATA)"
+
+# Format, lints, tidiness.
+check: setup
+	@tests/verify.sh check
+
+# Everything that a change must pass.
+test: build
+	@tests/verify.sh test
+
+# Ratios against a native program in the same run; also in target/bench.json.
+bench: build
+	cargo build --locked --release -p souk-tests --bins
+	target/release/bench
+
+# Rewrites the golden files. Read the diff before committing it.
+golden: build
+	UPDATE_GOLDEN=1 cargo test --locked --release --workspace

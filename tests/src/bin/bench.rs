@@ -1,0 +1,363 @@
+//! `make bench`: Souk beside a native program that does the same work, in one alternating run.
+//!
+//! Prints a table of ratios and writes `target/bench.json`. Timings of a busy machine are noisy, so every figure is the
+//! median of alternating rounds, and CPU time counts where it can. Exits with 1 when a goal is missed.
+
+use std::{
+    fs,
+    io::{BufRead, BufReader},
+    process::{Child, Command, Stdio},
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use serde_json::{Value, json};
+use souk_tests::{
+    client::Client,
+    shop::{Folder, Shop, root, souk},
+};
+
+/// Rounds of each kind.
+const ROUNDS: usize = 7;
+/// Requests for the product list in one round.
+const LIST_REQUESTS: usize = 6_000;
+/// Connections that ask for the list.
+const LIST_CLIENTS: usize = 8;
+/// Rounds of checkouts.
+const CHECKOUT_ROUNDS: usize = 3;
+/// Clients that check out at once.
+const CHECKOUT_CLIENTS: usize = 32;
+/// Checkouts of one client in one round.
+const CHECKOUTS_EACH: usize = 25;
+/// Starts of each program.
+const STARTS: usize = 5;
+/// Longest wait for a first answer.
+const FIRST_ANSWER_MAX: Duration = Duration::from_secs(30);
+/// Clock ticks in a second, as `/proc` counts CPU time: `USER_HZ`, 100 on every Linux.
+const TICKS_PER_SECOND: f64 = 100.0;
+
+/// One figure, its goal, and what the rival did in the same run.
+struct Figure {
+    name: &'static str,
+    value: f64,
+    unit: &'static str,
+    rival: f64,
+    /// The value must not be above this, or below it when it counts what should be high.
+    goal: Option<Goal>,
+}
+
+enum Goal {
+    AtMost(f64),
+    AtLeast(f64),
+}
+
+/// A process that is ended with its handle.
+struct Rival {
+    child: Child,
+    url: String,
+}
+
+impl Rival {
+    fn start(lists: &std::path::Path, folder: &Folder) -> Self {
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        let orders = folder.path().join(format!("rival-{}.db", COUNT.fetch_add(1, Ordering::Relaxed)));
+        let mut child = Command::new(root().join("target/release/rival"))
+            .args([lists, &orders])
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("the rival starts; run `make bench`");
+        let mut line = String::new();
+        BufReader::new(child.stdout.take().expect("standard output is piped"))
+            .read_line(&mut line)
+            .expect("it says where it is");
+        Self { child, url: line.trim().to_owned() }
+    }
+}
+
+impl Drop for Rival {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+#[tokio::main]
+async fn main() {
+    let mut shop = Shop::start(&[]);
+    let secrets = shop.data().join("secrets.toml");
+    let seeded = souk()
+        .args(["seed", "sample/shop.jsonl", "--url", &shop.url, "--secrets"])
+        .arg(&secrets)
+        .current_dir(root())
+        .stdout(Stdio::null())
+        .status()
+        .expect("the host starts");
+    assert!(seeded.success(), "the sample shop is seeded");
+    let folder = Folder::new();
+    let mut figures = Vec::new();
+    {
+        let rival = Rival::start(&shop.data().join("souk.db"), &folder);
+        figures.push(product_list(&shop, &rival).await);
+        figures.extend(checkouts(&shop, &rival).await);
+    }
+    figures.extend(starts(&mut shop, &folder).await);
+    let missed = report(&figures);
+    std::process::exit(i32::from(missed > 0));
+}
+
+/// CPU time per request of the product list, all threads of the server.
+async fn product_list(shop: &Shop, rival: &Rival) -> Figure {
+    let ours = "/api/v1/store/products?limit=20";
+    let theirs = "/products?limit=20";
+    let (a, b) = (Client::guest(shop).get(ours).await, Client::at(&rival.url).get(theirs).await);
+    let ids =
+        |answer: &Value| answer["data"].as_array().map(|all| all.iter().map(|p| p["id"].clone()).collect::<Vec<_>>());
+    assert_eq!(ids(&a.json), ids(&b.json), "both list the same products");
+    assert_eq!(ids(&a.json).map_or(0, |ids| ids.len()), 20);
+    println!("bytes of the list: {} of ours, {} of theirs", a.text.len(), b.text.len());
+    let (mut own, mut native, mut ratios) = (Vec::new(), Vec::new(), Vec::new());
+    for round in 0..=ROUNDS {
+        let mine = cpu_per_request(shop.pid(), &shop.url, ours).await;
+        let other = cpu_per_request(rival.child.id(), &rival.url, theirs).await;
+        // The first round warms caches on both sides.
+        if round > 0 {
+            println!(
+                "product list, round {round}: {mine:.1} µs of CPU, rival {other:.1} µs, {:.2} times",
+                mine / other
+            );
+            own.push(mine);
+            native.push(other);
+            ratios.push(mine / other);
+        }
+    }
+    println!("product list: {:.1} µs of CPU a request, rival {:.1} µs", median(&mut own), median(&mut native));
+    Figure {
+        name: "product_list_cpu_ratio",
+        value: median(&mut ratios),
+        unit: "times native",
+        rival: 1.0,
+        goal: Some(Goal::AtMost(2.0)),
+    }
+}
+
+async fn cpu_per_request(pid: u32, url: &str, path: &'static str) -> f64 {
+    let before = cpu_seconds(pid);
+    let client = Client::at(url);
+    let tasks: Vec<_> = (0..LIST_CLIENTS)
+        .map(|_| {
+            let client = client.clone();
+            tokio::spawn(async move {
+                for _ in 0..LIST_REQUESTS / LIST_CLIENTS {
+                    client.get(path).await.expect(200);
+                }
+            })
+        })
+        .collect();
+    for task in tasks {
+        task.await.expect("every request is answered");
+    }
+    (cpu_seconds(pid) - before) * 1e6 / LIST_REQUESTS as f64
+}
+
+/// Whole sagas per second, each on disk when it is answered, from carts that were filled and quoted before.
+async fn checkouts(shop: &Shop, rival: &Rival) -> Vec<Figure> {
+    let staff = Client::staff_named(shop, "staff@souk.example", "bazaar-morning-42").await;
+    let variant = staff.stocked_variant("bench", 1_000_000).await;
+    let guest = Client::guest(shop);
+    let (mut own, mut native, mut whole) = (Vec::new(), Vec::new(), Vec::new());
+    for round in 0..CHECKOUT_ROUNDS {
+        let started = Instant::now();
+        let prepared = prepare(&guest, &variant).await;
+        let preparing = started.elapsed();
+        let total = (CHECKOUT_CLIENTS * CHECKOUTS_EACH) as f64;
+        let started = Instant::now();
+        run(
+            prepared,
+            |client, (cart, body)| async move {
+                let key = format!("bench-{cart}");
+                let answer =
+                    client.post_once(&format!("/api/v1/store/carts/{cart}/checkout"), &key, &body).await.expect(201);
+                assert_eq!(answer.text_at("/state"), "confirmed");
+            },
+            &guest,
+        )
+        .await;
+        let seconds = started.elapsed().as_secs_f64();
+        own.push(total / seconds);
+        whole.push(total / (seconds + preparing.as_secs_f64()));
+        let orders = (0..CHECKOUT_CLIENTS)
+            .map(|client| {
+                (0..CHECKOUTS_EACH)
+                    .map(|n| {
+                        (
+                            String::new(),
+                            json!({"id": format!("{round}-{client}-{n}"), "address": "1 Main Street, Springfield"}),
+                        )
+                    })
+                    .collect()
+            })
+            .collect();
+        let started = Instant::now();
+        run(
+            orders,
+            |client, (_, body)| async move {
+                client.post("/checkout", &body).await.expect(201);
+            },
+            &Client::at(&rival.url),
+        )
+        .await;
+        native.push(total / started.elapsed().as_secs_f64());
+        println!("checkouts, round {}: {:.0} a second, rival {:.0}", round + 1, own[round], native[round]);
+    }
+    let rival = median(&mut native);
+    vec![
+        Figure {
+            name: "checkouts_per_second",
+            value: median(&mut own),
+            unit: "1/s",
+            rival,
+            goal: Some(Goal::AtLeast(300.0)),
+        },
+        Figure { name: "shopper_journeys_per_second", value: median(&mut whole), unit: "1/s", rival, goal: None },
+    ]
+}
+
+type Job = (String, Value);
+
+/// Carts with one line each and a quote, ready to be checked out.
+async fn prepare(guest: &Client, variant: &str) -> Vec<Vec<Job>> {
+    let tasks: Vec<_> = (0..CHECKOUT_CLIENTS)
+        .map(|_| {
+            let (guest, variant) = (guest.clone(), variant.to_owned());
+            tokio::spawn(async move {
+                let mut jobs = Vec::with_capacity(CHECKOUTS_EACH);
+                for _ in 0..CHECKOUTS_EACH {
+                    jobs.push(guest.quoted_cart(&variant, 1).await);
+                }
+                jobs
+            })
+        })
+        .collect();
+    let mut prepared = Vec::new();
+    for task in tasks {
+        prepared.push(task.await.expect("every cart is quoted"));
+    }
+    prepared
+}
+
+async fn run<F, Done>(jobs: Vec<Vec<Job>>, job: F, client: &Client)
+where
+    F: Fn(Client, Job) -> Done + Send + Sync + 'static,
+    Done: Future<Output = ()> + Send,
+{
+    let job = Arc::new(job);
+    let tasks: Vec<_> = jobs
+        .into_iter()
+        .map(|jobs| {
+            let (job, client) = (job.clone(), client.clone());
+            tokio::spawn(async move {
+                for each in jobs {
+                    job(client.clone(), each).await;
+                }
+            })
+        })
+        .collect();
+    for task in tasks {
+        task.await.expect("every request is answered");
+    }
+}
+
+/// From the start of the process to its first answer, with compiled components in the cache; and memory then.
+async fn starts(shop: &mut Shop, folder: &Folder) -> Vec<Figure> {
+    let (mut own, mut native, mut memory, mut rivals_memory) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    let lists = shop.data().join("souk.db");
+    for _ in 0..STARTS {
+        shop.kill();
+        let started = Instant::now();
+        shop.launch();
+        own.push(first_answer(&shop.url, "/api/v1/store/products?limit=20", started).await);
+        memory.push(resident_mb(shop.pid()));
+        let started = Instant::now();
+        let rival = Rival::start(&lists, folder);
+        native.push(first_answer(&rival.url, "/products?limit=20", started).await);
+        rivals_memory.push(resident_mb(rival.child.id()));
+    }
+    vec![
+        Figure {
+            name: "first_answer_ms",
+            value: median(&mut own),
+            unit: "ms",
+            rival: median(&mut native),
+            goal: Some(Goal::AtMost(100.0)),
+        },
+        Figure {
+            name: "idle_rss_mb",
+            value: median(&mut memory),
+            unit: "MB",
+            rival: median(&mut rivals_memory),
+            goal: Some(Goal::AtMost(64.0)),
+        },
+    ]
+}
+
+async fn first_answer(url: &str, path: &str, started: Instant) -> f64 {
+    let client = Client::at(url);
+    while started.elapsed() < FIRST_ANSWER_MAX {
+        if client.try_send("GET", path, &[], None).await.is_ok_and(|answer| answer.status == 200) {
+            return started.elapsed().as_secs_f64() * 1e3;
+        }
+    }
+    panic!("no answer from {url} within {FIRST_ANSWER_MAX:?}");
+}
+
+/// User and system time of a process so far (`proc(5)`, fields 14 and 15 of `stat`).
+fn cpu_seconds(pid: u32) -> f64 {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).expect("the process runs");
+    let (_, fields) = stat.rsplit_once(')').expect("stat has a name in parentheses");
+    let ticks: f64 =
+        fields.split_whitespace().skip(11).take(2).map(|ticks| ticks.parse::<f64>().expect("ticks are numbers")).sum();
+    ticks / TICKS_PER_SECOND
+}
+
+/// Resident memory of a process in megabytes.
+fn resident_mb(pid: u32) -> f64 {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).expect("the process runs");
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("a process has resident memory");
+    let kib: f64 = line.split_whitespace().next().and_then(|kib| kib.parse().ok()).expect("memory is a number");
+    kib * 1024.0 / 1e6
+}
+
+fn median(values: &mut [f64]) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values[values.len() / 2]
+}
+
+/// Prints and writes the figures, and answers how many goals were missed.
+fn report(figures: &[Figure]) -> usize {
+    let mut missed = 0;
+    println!("\n{:<28} {:>10} {:>10}  {:<13} goal", "figure", "souk", "rival", "unit");
+    for figure in figures {
+        let (goal, met) = match figure.goal {
+            None => (String::new(), true),
+            Some(Goal::AtMost(most)) => (format!("at most {most}"), figure.value <= most),
+            Some(Goal::AtLeast(least)) => (format!("at least {least}"), figure.value >= least),
+        };
+        missed += usize::from(!met);
+        let verdict = if met { "" } else { "  MISSED" };
+        println!(
+            "{:<28} {:>10.2} {:>10.2}  {:<13} {goal}{verdict}",
+            figure.name, figure.value, figure.rival, figure.unit
+        );
+    }
+    let list: Vec<Value> = figures
+        .iter()
+        .map(|figure| json!({"name": figure.name, "value": figure.value, "unit": figure.unit, "rival": figure.rival}))
+        .collect();
+    let path = root().join("target/bench.json");
+    fs::write(&path, format!("{:#}\n", Value::Array(list))).expect("target/ takes the figures");
+    println!("\nwritten to {}\n{} passed, {missed} failed", path.display(), figures.len() - missed);
+    missed
+}

@@ -1,0 +1,10 @@
+//! What the tests share: a real shop process, clients of its API and its pages, and the suite that every port
+//! implementation passes.
+
+pub mod browser;
+pub mod checker;
+pub mod client;
+pub mod mail;
+pub mod ports_suite;
+pub mod shop;
+pub mod wait;

@@ -1,0 +1,252 @@
+//! The real `souk up` process with the shop of the repository's own manifest, on a free port and in a folder of its own.
+
+use std::{
+    fs,
+    io::{BufRead, BufReader},
+    net::{Ipv4Addr, SocketAddrV4},
+    os::unix::fs::symlink,
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    sync::atomic::{AtomicU32, Ordering},
+    thread::JoinHandle,
+};
+
+/// Who runs the shop in tests.
+pub const STAFF_EMAIL: &str = "staff@shop.example";
+/// Their password.
+pub const STAFF_PASSWORD: &str = "souk-staff-password-1";
+
+/// The root of the repository.
+pub fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("tests/ stands in the root").to_owned()
+}
+
+/// The host, as `make build` leaves it.
+pub fn souk() -> Command {
+    let path = root().join("target/release/souk");
+    assert!(path.exists(), "{} is missing; run `make build`", path.display());
+    Command::new(path)
+}
+
+/// A folder that is removed when the test is done.
+pub struct Folder(PathBuf);
+
+impl Folder {
+    /// A new folder below the system's own for such things.
+    pub fn new() -> Self {
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        let name = format!("souk-test-{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
+        let path = std::env::temp_dir().join(name);
+        fs::create_dir_all(&path).expect("the folder for temporary files takes one more");
+        Self(path)
+    }
+
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.0
+    }
+}
+
+impl Default for Folder {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        // What is left behind by a process that was killed a moment ago is the system's to clean.
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+/// How often one client may ask a shop.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Limits {
+    /// As often as it likes: tests come from one address.
+    Lifted,
+    /// As the repository's manifest says.
+    Kept,
+}
+
+/// A running shop.
+pub struct Shop {
+    /// Where it is served.
+    pub url: String,
+    /// Where operators find health and metrics.
+    pub private: String,
+    /// Its manifest, data and secrets.
+    pub folder: Folder,
+    variables: Vec<(String, String)>,
+    process: Option<(Child, JoinHandle<String>)>,
+}
+
+impl Shop {
+    /// Starts a shop without products. `variables` are those of the manifest, in the environment's form: `("CAPTURE", "manual")`.
+    pub fn start(variables: &[(&str, &str)]) -> Self {
+        Self::start_with(Limits::Lifted, variables)
+    }
+
+    /// Starts a shop without products.
+    pub fn start_with(limits: Limits, variables: &[(&str, &str)]) -> Self {
+        let folder = Folder::new();
+        fs::write(folder.path().join("spin.toml"), manifest(limits)).expect("the manifest can be written");
+        share_compiled_code(&folder.path().join("data"));
+        let variables =
+            variables.iter().map(|(name, value)| (format!("SPIN_VARIABLE_{name}"), (*value).to_owned())).collect();
+        let mut shop = Self { url: String::new(), private: String::new(), folder, variables, process: None };
+        shop.launch();
+        shop
+    }
+
+    /// Starts it again on the same data, on another port.
+    pub fn launch(&mut self) {
+        assert!(self.process.is_none(), "it runs already");
+        let private = private_address();
+        let mut child = souk()
+            .args(["up", "--log", "warn", "--listen", "127.0.0.1:0", "--private", &private.to_string()])
+            .args(["--manifest".as_ref(), self.manifest().as_os_str(), "--data".as_ref(), self.data().as_os_str()])
+            .envs(self.variables.iter().map(|(name, value)| (name, value)))
+            .stderr(Stdio::piped())
+            .stdout(Stdio::null())
+            .spawn()
+            .expect("the host starts");
+        let mut lines =
+            BufReader::new(child.stderr.take().expect("standard error is piped")).lines().map_while(Result::ok);
+        let mut before = String::new();
+        let url = loop {
+            match lines.next() {
+                Some(line) => match line.strip_prefix("souk: ").and_then(|rest| rest.split_once(" at http://")) {
+                    Some((_, address)) => break format!("http://{address}"),
+                    None => before.push_str(&format!("{line}\n")),
+                },
+                None => panic!("the host ended before it listened:\n{before}"),
+            }
+        };
+        // Somebody must read on, or the host waits for its own log.
+        let reader = std::thread::spawn(move || {
+            let mut log = before;
+            for line in lines {
+                log.push_str(&line);
+                log.push('\n');
+            }
+            log
+        });
+        self.url = url;
+        self.private = format!("http://{private}");
+        self.process = Some((child, reader));
+    }
+
+    /// Ends it at once, in the middle of whatever it does: `kill -9`. Answers its log.
+    pub fn kill(&mut self) -> String {
+        let (mut child, reader) = self.process.take().expect("it runs");
+        child.kill().expect("a process of ours can be killed");
+        child.wait().expect("a process of ours can be waited for");
+        reader.join().expect("the reader of the log ends with the log")
+    }
+
+    /// Tells it to end when it has finished what is under way, and waits for that. Answers whether it ended well, and its log.
+    pub fn stop(&mut self) -> (bool, String) {
+        self.signal("TERM");
+        let (mut child, reader) = self.process.take().expect("it runs");
+        let status = child.wait().expect("a process of ours can be waited for");
+        (status.success(), reader.join().expect("the reader of the log ends with the log"))
+    }
+
+    /// Sends it a signal, named as `kill` names it.
+    pub fn signal(&self, name: &str) {
+        let status = Command::new("kill").arg(format!("-{name}")).arg(self.pid().to_string()).status();
+        assert!(status.expect("kill can be run").success(), "a process of ours takes signals");
+    }
+
+    /// Whether it was started and neither stopped nor killed since.
+    pub fn is_running(&self) -> bool {
+        self.process.is_some()
+    }
+
+    /// The id of its process.
+    pub fn pid(&self) -> u32 {
+        self.process.as_ref().expect("it runs").0.id()
+    }
+
+    /// Where its manifest is.
+    pub fn manifest(&self) -> PathBuf {
+        self.folder.path().join("spin.toml")
+    }
+
+    /// Where its data are.
+    pub fn data(&self) -> PathBuf {
+        self.folder.path().join("data")
+    }
+
+    /// The secret of this name that the host made.
+    pub fn secret(&self, name: &str) -> String {
+        let text = fs::read_to_string(self.data().join("secrets.toml")).expect("the host made its secrets");
+        let line = text.lines().find_map(|line| line.strip_prefix(name)?.trim().strip_prefix('='));
+        line.unwrap_or_else(|| panic!("there is no secret {name}")).trim().trim_matches('"').to_owned()
+    }
+
+    /// Runs a command of the host on this shop's data, and answers whether it succeeded and what it printed.
+    pub fn command(&self, words: &[&str]) -> (bool, String) {
+        let output = souk()
+            .args(words)
+            .args(["--manifest".as_ref(), self.manifest().as_os_str(), "--data".as_ref(), self.data().as_os_str()])
+            .envs(self.variables.iter().map(|(name, value)| (name, value)))
+            .output()
+            .expect("the host starts");
+        let printed = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+        (output.status.success(), printed)
+    }
+
+    /// Asserts that the services find their books in order.
+    pub fn assert_audit(&self) {
+        let (sound, printed) = self.command(&["audit"]);
+        assert!(sound, "souk audit:\n{printed}");
+    }
+}
+
+impl Drop for Shop {
+    fn drop(&mut self) {
+        if self.process.is_some() {
+            let log = self.kill();
+            if std::thread::panicking() {
+                eprintln!("log of the host:\n{log}");
+            }
+        }
+    }
+}
+
+/// The repository's manifest, with paths that hold anywhere, and perhaps without the limits that tests from one
+/// address are bound to exceed.
+fn manifest(limits: Limits) -> String {
+    let root = root();
+    let text = fs::read_to_string(root.join("spin.toml")).expect("the repository has a manifest");
+    let text = text
+        .replace("\"target/", &format!("\"{}/target/", root.display()))
+        .replace("\"components/", &format!("\"{}/components/", root.display()));
+    let rated = ", rate_per_minute = 1200";
+    let throttled = "throttle_scale = { default = \"1\" }";
+    assert!(text.contains(rated) && text.contains(throttled), "the manifest's limits changed; change them here too");
+    match limits {
+        Limits::Kept => text,
+        Limits::Lifted => text.replace(rated, "").replace(throttled, "throttle_scale = { default = \"1000\" }"),
+    }
+}
+
+/// Lets every shop of every test find what one of them has compiled: code is kept by digest and renamed into place.
+fn share_compiled_code(data: &Path) {
+    let shared = root().join("target/test-cache");
+    fs::create_dir_all(&shared).expect("target/ takes a folder");
+    fs::create_dir_all(data).expect("a fresh folder takes another");
+    symlink(shared, data.join("cache")).expect("a fresh folder takes a link");
+}
+
+/// An address that nobody else has: all of 127/8 is this machine, and a process id fits into three bytes. The port
+/// is below those that the system gives out.
+fn private_address() -> SocketAddrV4 {
+    static COUNT: AtomicU32 = AtomicU32::new(0);
+    let [high, a, b, c] = std::process::id().to_be_bytes();
+    assert_eq!(high, 0, "process ids have at most 22 bits");
+    let shop = u16::try_from(COUNT.fetch_add(1, Ordering::Relaxed) % 10_000).expect("below 10,000");
+    SocketAddrV4::new(Ipv4Addr::new(127, a, b, c), 10_000 + shop)
+}

@@ -8,7 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use support::{Dir, Host, exchange, manifest, misbehaving, read};
+use support::{Dir, Host, eventually, exchange, manifest, misbehaving, read};
 
 fn host(tool: &str) -> (Dir, Host) {
     let dir = Dir::new();
@@ -55,7 +55,7 @@ fn an_endless_loop_is_stopped_at_its_deadline_while_others_go_on() {
                 })
             })
             .collect();
-        std::thread::sleep(Duration::from_millis(100));
+        eventually("all loops run", || host.metric("souk_requests_in_flight") == Some(8.0));
         let started = Instant::now();
         assert_eq!(host.get("/ok").status, 200);
         // More loops than threads are computing now; without yielding this would wait for their deadline.

@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use support::{Dir, Host, command, component, edge, manifest, misbehaving};
+use support::{Dir, Host, command, component, edge, eventually, manifest, misbehaving};
 
 /// An edge that answers with one word.
 fn word(word: &str) -> Vec<u8> {
@@ -41,9 +41,7 @@ fn a_reload_drops_no_request_and_a_bad_one_changes_nothing() {
         }
         dir.write("edge.wasm", word("new"));
         host.signal("HUP");
-        while host.get("/").body != "new" {
-            std::thread::sleep(Duration::from_millis(5));
-        }
+        eventually("the new component answers", || host.get("/").body == "new");
         stop.store(true, Ordering::Relaxed);
     });
     assert_eq!(bad.load(Ordering::Relaxed), 0, "of {}", seen.load(Ordering::Relaxed));
@@ -67,9 +65,7 @@ fn a_stop_finishes_what_was_begun() {
         std::thread::scope(|scope| {
             let slow = scope.spawn(|| host.get("/slow"));
             // Begun before the signal: the gauge says so.
-            while host.metric("souk_requests_in_flight") != Some(1.0) {
-                std::thread::sleep(Duration::from_millis(2));
-            }
+            eventually("the request is in flight", || host.metric("souk_requests_in_flight") == Some(1.0));
             host.signal(signal);
             let answer = slow.join().expect("no panic");
             assert_eq!((answer.status, answer.body.as_str()), (200, "ok"));

@@ -2,7 +2,7 @@
 
 mod support;
 
-use support::{Dir, Host, component, edge, manifest};
+use support::{Dir, Host, component, edge, eventually, manifest};
 
 /// Interfaces that the host has never heard of.
 const WIT: &str = "package t:sum@1.2.3;
@@ -29,9 +29,15 @@ fn world(name: &str) -> String {
 
 /// Adds, unless told to misbehave: 2 traps, 3 never ends, 4 says that it is away, 5 is refused as odd.
 fn adder(bonus: u32) -> Vec<u8> {
+    adder_with("", "", bonus)
+}
+
+/// The same with imports: of the module, and of the world.
+fn adder_with(module: &str, wit: &str, bonus: u32) -> Vec<u8> {
     component(
         &format!(
             r#"(module
+                {module}
                 (memory (export "memory") 1)
                 (data (i32.const 16) "gone fishing")
                 (func (export "cabi_realloc") (param i32 i32 i32 i32) (result i32) (i32.const 4096))
@@ -58,7 +64,7 @@ fn adder(bonus: u32) -> Vec<u8> {
                     (local.get $a))
             )"#
         ),
-        &world("adder-service"),
+        &world("adder-service").replace("export adder;", &format!("{wit} export adder;")),
     )
 }
 
@@ -75,6 +81,11 @@ const TELL: &str = r#"(func $tell (result i32)
 
 /// `/N` adds N and 2; `/pN` calls the function that has no error.
 fn single() -> Vec<u8> {
+    single_with("", "")
+}
+
+/// The same with imports: of the module, and of the world.
+fn single_with(module: &str, wit: &str) -> Vec<u8> {
     let imports = r#"(import "t:sum/adder@1.2.3" "add" (func $add (param i32 i32 i32)))
         (import "t:sum/adder@1.2.3" "plain" (func $plain (param i32) (result i32)))"#;
     let routes = r#"
@@ -83,7 +94,8 @@ fn single() -> Vec<u8> {
             (else
                 (call $add (i32.sub (local.get $route) (i32.const 48)) (i32.const 2) (i32.const 64))
                 (return (call $tell))))"#;
-    component(&edge(imports, TELL, routes), &world("single"))
+    let world = world("single").replace("import adder;", &format!("{wit} import adder;"));
+    component(&edge(&format!("{module}{imports}"), TELL, routes), &world)
 }
 
 /// `/NX` asks X to add N and 2.
@@ -132,6 +144,44 @@ fn a_failing_callee_is_an_error_value_where_the_function_has_one() {
     }
 }
 
+/// One instance graph: the same answers, no call between stores, and one end for all parts.
+#[test]
+fn a_fused_callee_answers_as_a_linked_one_and_shares_its_callers_end() {
+    let dir = Dir::new();
+    dir.write("edge.wasm", single());
+    dir.write("adder.wasm", adder(0));
+    let tool = "links = { adder = \"adder\" }\nfuse = [\"adder\"]";
+    dir.write("spin.toml", manifest(tool, "[component.adder]\nsource = \"adder.wasm\""));
+    let host = Host::up(&dir);
+    for (path, status, body) in [("/1", 200, "3"), ("/4", 503, "gone fishing"), ("/5", 409, "0"), ("/p1", 200, "ok")] {
+        let answer = host.get(path);
+        assert_eq!((answer.status, answer.body.as_str()), (status, body), "{path}");
+    }
+    let ended = host.get("/2");
+    assert_eq!((ended.status, ended.code().as_str()), (500, "internal_error"));
+    assert_eq!(host.get("/1").body, "3", "the next request is fine");
+    let called = "souk_calls_total{function=\"add\",interface=\"adder\",outcome=\"ok\"}";
+    assert!(host.metric(called).is_none_or(|calls| calls == 0.0), "no call went between stores");
+}
+
+#[test]
+fn components_that_each_have_something_of_their_own_are_not_fused() {
+    let import = "(import \"souk:shop/config@0.1.0\" \"get\" (func (param i32 i32 i32)))";
+    let dir = Dir::new();
+    dir.write("edge.wasm", single_with(import, "import souk:shop/config@0.1.0;"));
+    dir.write("adder.wasm", adder_with(import, "import souk:shop/config@0.1.0;", 0));
+    let tool = "links = { adder = \"adder\" }\nfuse = [\"adder\"]";
+    dir.write("spin.toml", manifest(tool, "[component.adder]\nsource = \"adder.wasm\""));
+    let output = support::command(&dir, &["inspect"]).output().expect("the host runs");
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(2), "{said}");
+    assert!(said.contains("both use `config`") && said.contains("remove `fuse`"), "{said}");
+    dir.write("spin.toml", manifest("fuse = [\"adder\"]", "[component.adder]\nsource = \"adder.wasm\""));
+    let output = support::command(&dir, &["inspect"]).output().expect("the host runs");
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(said.contains("`adder` is fused and not linked"), "{said}");
+}
+
 #[test]
 fn a_callee_with_all_its_turns_taken_is_an_error_value_too() {
     let dir = Dir::new();
@@ -143,7 +193,7 @@ fn a_callee_with_all_its_turns_taken_is_an_error_value_too() {
     let host = Host::up(&dir);
     std::thread::scope(|scope| {
         let slow = scope.spawn(|| host.get("/3").body);
-        std::thread::sleep(std::time::Duration::from_millis(300));
+        eventually("the slow call runs", || host.metric("souk_instances") == Some(2.0));
         let refused = host.get("/1");
         assert_eq!((refused.status, refused.body.as_str()), (503, "component adder is busy"));
         assert_eq!(slow.join().expect("no panic"), "component adder took too long");

@@ -223,7 +223,9 @@ async fn bodies_that_are_not_what_a_route_takes_change_nothing() {
         ("POST", REFUND, r#"{"amount":{"amount":99999999,"currency":"USD"}}"#.into(), 422, "exceeds"),
         ("POST", CAPTURE, r#"{"amount":{"amount":1,"currency":"USD"}}"#.into(), 422, "exceeds"),
         ("POST", SHIP, r#"{"lines":[{"variant_id":"{variant}","quantity":0}]}"#.into(), 422, "invalid"),
-        ("POST", SHIP, r#"{"lines":[{"variant_id":"{variant}","quantity":4294967295}]}"#.into(), 422, "exceeds"),
+        ("POST", SHIP, r#"{"lines":[{"variant_id":"{variant}","quantity":4294967295}]}"#.into(), 422, "invalid"),
+        ("POST", SHIP, r#"{"lines":[{"variant_id":"{variant}","quantity":2}]}"#.into(), 422, "exceeds"),
+        ("POST", SHIP, r#"{"lines":[{"variant_id":"var_{nobody}","quantity":1}]}"#.into(), 422, "invalid"),
         ("PATCH", "/api/v1/admin/customers/{user}", "{}".into(), 422, "invalid"),
         ("PATCH", "/api/v1/admin/customers/{user}", r#"{"role":"owner"}"#.into(), 422, "invalid"),
     ];

@@ -152,6 +152,7 @@ async fn kill_and_restart(
         .await;
         tokio::time::sleep(Duration::from_millis(dice.below(KILL_DELAY_MS_MAX))).await;
         tokio::task::block_in_place(|| shop.kill());
+        assert_eq!(Books::of(shop).findings(), [], "the books add up at any moment");
         let begin = Instant::now();
         tokio::task::block_in_place(|| shop.launch());
         let client = Client::guest(shop);

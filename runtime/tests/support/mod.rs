@@ -20,6 +20,17 @@ use wit_parser::Resolve;
 
 /// How long a test waits for something that has to happen.
 const PATIENCE: Duration = Duration::from_secs(30);
+/// How often something that is waited for is looked at.
+const LOOK_EVERY: Duration = Duration::from_millis(2);
+
+/// Looks until something holds, for as long as [`PATIENCE`] lasts.
+pub fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
+    let started = Instant::now();
+    while !holds() {
+        assert!(started.elapsed() < PATIENCE, "still not: {what}");
+        std::thread::park_timeout(LOOK_EVERY);
+    }
+}
 
 /// Makes a component from core WebAssembly text and a world in WIT text, which may use the host's own WIT.
 pub fn component(wat: &str, world: &str) -> Vec<u8> {
@@ -179,7 +190,7 @@ impl Host {
             }
             let ended = self.child.try_wait().expect("a process");
             assert!(ended.is_none() && started.elapsed() < PATIENCE, "no {text} in the log:\n{}", self.log());
-            std::thread::sleep(Duration::from_millis(5));
+            std::thread::park_timeout(LOOK_EVERY);
         }
     }
 
@@ -202,7 +213,7 @@ impl Host {
                 return status.code();
             }
             assert!(started.elapsed() < PATIENCE * 2, "the host does not end");
-            std::thread::sleep(Duration::from_millis(5));
+            std::thread::park_timeout(LOOK_EVERY);
         }
     }
 

@@ -2,7 +2,7 @@
 //!
 //! Invariant: `0 <= reserved <= on hand` for every variant; `available` is the difference. A reservation goes
 //! from held to committed, or to released, and from there perhaps to committed: never back. So its state alone
-//! guards each of its changes.
+//! guards each of its changes. The file is long because half of it are the tables and laws of exactly that.
 
 use std::collections::BTreeMap;
 

@@ -21,9 +21,9 @@ use souk_tests::{
 };
 
 /// Rounds of each kind.
-const ROUNDS: usize = 7;
+const ROUNDS: usize = 15;
 /// Requests for the product list in one round.
-const LIST_REQUESTS: usize = 6_000;
+const LIST_REQUESTS: usize = 4_000;
 /// Connections that ask for the list.
 const LIST_CLIENTS: usize = 8;
 /// Rounds of checkouts.
@@ -36,8 +36,6 @@ const CHECKOUTS_EACH: usize = 25;
 const STARTS: usize = 5;
 /// Longest wait for a first answer.
 const FIRST_ANSWER_MAX: Duration = Duration::from_secs(30);
-/// Clock ticks in a second, as `/proc` counts CPU time: `USER_HZ`, 100 on every Linux.
-const TICKS_PER_SECOND: f64 = 100.0;
 
 /// One figure, its goal, and what the rival did in the same run.
 struct Figure {
@@ -313,13 +311,15 @@ async fn first_answer(url: &str, path: &str, started: Instant) -> f64 {
     panic!("no answer from {url} within {FIRST_ANSWER_MAX:?}");
 }
 
-/// User and system time of a process so far (`proc(5)`, fields 14 and 15 of `stat`).
+/// Time that the threads of a process have been running so far (`/proc/PID/task/TID/schedstat`, first field, nanoseconds).
 fn cpu_seconds(pid: u32) -> f64 {
-    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).expect("the process runs");
-    let (_, fields) = stat.rsplit_once(')').expect("stat has a name in parentheses");
-    let ticks: f64 =
-        fields.split_whitespace().skip(11).take(2).map(|ticks| ticks.parse::<f64>().expect("ticks are numbers")).sum();
-    ticks / TICKS_PER_SECOND
+    let threads = fs::read_dir(format!("/proc/{pid}/task")).expect("the process runs");
+    let nanoseconds = |thread: std::io::Result<fs::DirEntry>| -> Option<f64> {
+        // A thread that ends meanwhile is not counted on either side.
+        let stat = fs::read_to_string(thread.ok()?.path().join("schedstat")).ok()?;
+        stat.split_whitespace().next()?.parse().ok()
+    };
+    threads.filter_map(nanoseconds).sum::<f64>() / 1e9
 }
 
 /// Resident memory of a process in megabytes.

@@ -27,7 +27,7 @@ pub fn page(document: &Value) -> String {
     page.push_str(
         "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n<title>Souk API</title>\n",
     );
-    put(&mut page, format_args!("<style>{STYLE}</style>\n<h1>Souk API</h1>\n"));
+    put(&mut page, format_args!("<style>{STYLE}</style>\n<main>\n<h1>Souk API</h1>\n"));
     page.push_str("<p>Version 1. For programs: <a href=\"/api/openapi.json\">openapi.json</a>.</p>\n");
     for paragraph in text(&document["info"]["description"]).split("\n\n") {
         put(&mut page, format_args!("<p>{}</p>\n", prose(paragraph)));
@@ -39,6 +39,7 @@ pub fn page(document: &Value) -> String {
     }
     shapes(&mut page, document);
     problems(&mut page);
+    page.push_str("</main>\n");
     page
 }
 

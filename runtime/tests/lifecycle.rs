@@ -6,7 +6,6 @@ use std::{
     io::{Read, Write},
     net::TcpStream,
     sync::atomic::{AtomicBool, AtomicU32, Ordering},
-    time::Duration,
 };
 
 use support::{Dir, Host, command, component, edge, eventually, manifest, misbehaving};

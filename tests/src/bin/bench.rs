@@ -6,7 +6,7 @@
 use std::{
     fs,
     io::{BufRead, BufReader},
-    process::{Child, Command, Stdio},
+    process::{Child, Command, ExitCode, Stdio},
     sync::{
         Arc,
         atomic::{AtomicU32, Ordering},
@@ -83,7 +83,7 @@ impl Drop for Rival {
 }
 
 #[tokio::main]
-async fn main() {
+async fn main() -> ExitCode {
     let mut shop = Shop::start(&[]);
     let secrets = shop.data().join("secrets.toml");
     let seeded = souk()
@@ -103,7 +103,8 @@ async fn main() {
     }
     figures.extend(starts(&mut shop, &folder).await);
     let missed = report(&figures);
-    std::process::exit(i32::from(missed > 0));
+    // Returned, so that the shop and its folder are gone when this is over.
+    ExitCode::from(u8::from(missed > 0))
 }
 
 /// CPU time per request of the product list, all threads of the server.

@@ -8,9 +8,10 @@ mod check;
 use std::{
     collections::{BTreeMap, BTreeSet},
     path::PathBuf,
-    sync::{Arc, atomic::AtomicUsize},
+    sync::Arc,
 };
 
+use souk_server::{Queue, rate::Limiter, route};
 use wasmtime::component::{Component, types::ComponentFunc};
 
 use crate::{
@@ -22,8 +23,7 @@ use crate::{
     metrics::Metrics,
     ports::{Grants, PORT_INTERFACES},
     providers::Providers,
-    rate::Limiter,
-    route,
+    readiness::Readiness,
     shape::{Shape, short, singular},
     variables::Values,
 };
@@ -37,6 +37,8 @@ pub struct Host {
     pub providers: Arc<Providers>,
     /// What is counted.
     pub metrics: Arc<Metrics>,
+    /// Whether the database can be asked.
+    pub readiness: Arc<Readiness>,
 }
 
 /// A component with what is known of it before it is joined to others.
@@ -78,6 +80,8 @@ pub struct Parts {
     pub parts: BTreeMap<String, Part>,
     /// What is allowed and probably not meant.
     pub warnings: Vec<Finding>,
+    /// Tells whether two hosts have the same secrets, and not what these are.
+    pub fingerprint: String,
 }
 
 /// An application that is ready to answer.
@@ -90,6 +94,8 @@ pub struct App {
     pub audits: BTreeMap<String, Typed>,
     /// Digests of the loaded files by component.
     pub digests: BTreeMap<String, String>,
+    /// Whether the database can be asked.
+    pub readiness: Arc<Readiness>,
 }
 
 /// A component behind a route.
@@ -100,8 +106,10 @@ pub struct Edge {
     pub handle: Typed,
     /// Bounds the requests of one client.
     pub limiter: Option<Limiter>,
-    /// Requests waiting for a turn.
-    pub waiting: AtomicUsize,
+    /// Where requests wait for a turn.
+    pub queue: Queue,
+    /// Whether the database has been prepared.
+    pub readiness: Arc<Readiness>,
 }
 
 impl Parts {
@@ -129,18 +137,11 @@ impl Parts {
         if findings.is_empty() {
             fuse_all(engine, &manifest, &mut parts, &mut findings);
         }
-        if findings.is_empty() { Ok(Self { manifest, parts, warnings }) } else { Err(manifest::sorted(findings)) }
-    }
-
-    /// Who hears which topic.
-    pub fn topics(&self) -> BTreeMap<String, Vec<String>> {
-        let mut topics: BTreeMap<String, Vec<String>> = BTreeMap::new();
-        for (name, component) in &self.manifest.components {
-            for topic in &component.topics {
-                topics.entry(topic.clone()).or_default().push(name.clone());
-            }
+        if !findings.is_empty() {
+            return Err(manifest::sorted(findings));
         }
-        topics
+        let fingerprint = values.fingerprint(&manifest);
+        Ok(Self { manifest, parts, warnings, fingerprint })
     }
 
     /// Components that have migrations, with their directories.
@@ -165,7 +166,8 @@ impl Parts {
                 route: route.pattern.to_string(),
                 handle: self.typed(unit, HTTP, "http", "handle")?,
                 limiter: unit.limits.rate_per_minute.map(Limiter::new),
-                waiting: AtomicUsize::new(0),
+                queue: Queue::new(unit.limits.concurrency),
+                readiness: host.readiness.clone(),
             };
             routes.push((route.pattern.clone(), Arc::new(edge)));
         }
@@ -174,6 +176,7 @@ impl Parts {
             subscribers: BTreeMap::new(),
             audits: BTreeMap::new(),
             digests: BTreeMap::new(),
+            readiness: host.readiness.clone(),
         };
         for (name, part) in &self.parts {
             let unit = &units[name.as_str()];
@@ -199,7 +202,7 @@ impl Parts {
             }
             let link = std::iter::once(name)
                 .chain(inner.iter().map(String::as_str))
-                .find_map(|name| check::link_for(&self.manifest.components[name], interface))
+                .find_map(|name| self.manifest.components[name].link(interface))
                 .ok_or_else(|| anyhow::anyhow!("{interface} is not linked"))?;
             for (function, ty) in functions {
                 let answer = self.answer(interface, function, ty, link, units)?;
@@ -288,7 +291,7 @@ fn fused(engine: &Engine, manifest: &Manifest, parts: &BTreeMap<String, Part>, n
         .shape
         .imports
         .keys()
-        .filter_map(|interface| match check::link_for(component, interface)? {
+        .filter_map(|interface| match component.link(interface)? {
             Link::One(target) if component.fuse.iter().any(|fused| fused == short(interface)) => {
                 Some((interface.as_str(), target.as_str()))
             }

@@ -13,6 +13,7 @@ use std::{
 };
 
 use prometheus::{Histogram, IntCounter};
+use souk_server::trace;
 use tokio::sync::{Semaphore, SemaphorePermit};
 use wasmtime::{
     PoolConcurrencyLimitError, ResourceLimiter, Store, StoreContextMut, UpdateDeadline,
@@ -25,7 +26,6 @@ use crate::{
     ports::{Crossing, Grants, Ports, RequestInfo},
     providers::Providers,
     shape::{self, Fallback},
-    trace,
 };
 
 /// Calls across boundaries that one request may cause.

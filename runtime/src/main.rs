@@ -4,7 +4,7 @@ use std::{path::PathBuf, process::ExitCode};
 
 use clap::{Parser, Subcommand, ValueEnum};
 use souk::{
-    commands::{Misconfigured, Outcome, Place, audit, backup, dead_letters, inspect, migrate, seed, up},
+    commands::{Misconfigured, Outcome, Place, audit, backup, compose, dead_letters, inspect, migrate, seed, up},
     log,
 };
 use tracing::level_filters::LevelFilter;
@@ -30,7 +30,7 @@ struct Cli {
 enum Command {
     /// Serves the application until SIGTERM; SIGHUP loads changed components without dropping a request.
     Up(up::Up),
-    /// Brings the tables of every component up to date.
+    /// Brings the tables of every component up to date, and makes the secrets that are missing.
     Migrate(Place),
     /// Shows what each component imports, exports and is granted.
     Inspect {
@@ -51,6 +51,8 @@ enum Command {
         #[command(flatten)]
         place: Place,
     },
+    /// Makes one component file out of several, for platforms that do not link components themselves.
+    Compose(compose::Compose),
     /// Shows or replays events that could not be delivered.
     DeadLetters {
         #[command(subcommand)]
@@ -102,11 +104,12 @@ fn failed(error: &anyhow::Error) -> ExitCode {
 async fn run(command: Command) -> anyhow::Result<Outcome> {
     match command {
         Command::Up(up) => up::run(up).await,
-        Command::Migrate(place) => migrate::run(&place),
+        Command::Migrate(place) => migrate::run(&place).await,
         Command::Inspect { place, json } => inspect::run(&place, json),
         Command::Audit(place) => audit::run(&place).await,
         Command::Seed(seed) => seed::run(&seed).await,
         Command::Backup { file, place } => backup::run(&place, &file),
+        Command::Compose(compose) => compose::run(&compose),
         Command::DeadLetters { action, place } => dead_letters::run(&place, &action).await,
     }
 }

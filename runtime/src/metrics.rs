@@ -3,7 +3,9 @@
 //! Labels come from the manifest and from WIT, never from a request, so their number is bounded. The providers
 //! register what they count on the same [`prometheus::Registry`].
 
-use prometheus::{HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, Opts, Registry, TextEncoder};
+use std::sync::Arc;
+
+use prometheus::{HistogramOpts, HistogramVec, IntCounterVec, IntGauge, Opts, Registry, TextEncoder};
 
 /// Upper bounds of the latency histograms, in seconds.
 const BUCKETS: [f64; 13] = [0.000_1, 0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 1.0, 5.0];
@@ -12,10 +14,8 @@ const BUCKETS: [f64; 13] = [0.000_1, 0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0
 pub struct Metrics {
     /// Where all of it, and what the providers count, is gathered.
     pub registry: Registry,
-    /// Answered requests by route and status.
-    pub requests: IntCounterVec,
-    /// Time from the first byte of the body read to the answer, by route.
-    pub latency: HistogramVec,
+    /// What the server in front of the components counts.
+    pub server: Arc<souk_server::Metrics>,
     /// Calls across a boundary by interface, function and outcome.
     pub calls: IntCounterVec,
     /// Time of calls across a boundary by interface and function.
@@ -24,18 +24,10 @@ pub struct Metrics {
     pub traps: IntCounterVec,
     /// Calls refused because a component had all the calls it may have, by component.
     pub shed: IntCounterVec,
-    /// Requests refused because one client sent too many, by route.
-    pub rate_limited: IntCounterVec,
-    /// Requests being answered now.
-    pub in_flight: IntGauge,
-    /// Open connections.
-    pub connections: IntGauge,
     /// Component instances alive now.
     pub instances: IntGauge,
     /// Reloads that took effect, and those refused for the manifest's errors.
     pub reloads: IntCounterVec,
-    /// Panics in the host that were caught at the edge of a request.
-    pub panics: IntCounter,
 }
 
 impl Metrics {
@@ -57,11 +49,8 @@ impl Metrics {
             registry.register(Box::new(gauge.clone()))?;
             Ok::<_, prometheus::Error>(gauge)
         };
-        let panics = IntCounter::new("souk_panics_total", "Panics caught at the edge of a request.")?;
-        registry.register(Box::new(panics.clone()))?;
         Ok(Self {
-            requests: counters("souk_requests_total", "Answered requests.", &["route", "status"])?,
-            latency: histograms("souk_request_seconds", "Time to answer a request.", &["route"])?,
+            server: Arc::new(souk_server::Metrics::new(&registry)?),
             calls: counters(
                 "souk_calls_total",
                 "Calls across a component boundary.",
@@ -74,12 +63,8 @@ impl Metrics {
             )?,
             traps: counters("souk_traps_total", "Instances that ended abnormally.", &["component"])?,
             shed: counters("souk_shed_total", "Calls refused for want of capacity.", &["component"])?,
-            rate_limited: counters("souk_rate_limited_total", "Requests over a client's rate.", &["route"])?,
-            in_flight: gauge("souk_requests_in_flight", "Requests being answered.")?,
-            connections: gauge("souk_connections", "Open connections.")?,
             instances: gauge("souk_instances", "Component instances alive.")?,
             reloads: counters("souk_reloads_total", "Reloads of the manifest.", &["outcome"])?,
-            panics,
             registry,
         })
     }

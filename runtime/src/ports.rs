@@ -15,6 +15,9 @@ use crate::providers::Providers;
 use bindings::souk::shop::{config, http_out, kv, log, passwords, sql};
 use bindings::wasi::clocks::wall_clock;
 use bindings::wasi::random::random;
+use values::all;
+
+mod values;
 
 /// The ports' generated types and traits. Their documentation is in `wit/`.
 pub mod bindings {
@@ -64,6 +67,9 @@ pub const PORT_INTERFACES: &[&str] = &[
 
 /// Random bytes that one call may ask for. An id needs ten.
 const RANDOM_BYTES_MAX: u64 = 64 * 1024;
+
+/// What a call of the store leaves of the request's time, so that its `unavailable` still reaches the client.
+const ANSWER_TIME: Duration = Duration::from_millis(250);
 
 /// The longest line that a component may write to the log, in bytes.
 const LOG_LINE_BYTES_MAX: usize = 4 * 1024;
@@ -252,14 +258,17 @@ impl sql::Host for Ports {
     async fn query(&mut self, reads: Vec<sql::Read>, batch_id: Option<String>) -> Result<sql::Snapshot, sql::SqlError> {
         self.cross("sql", "query", async {
             let owner = self.sql_owner()?;
-            self.providers.query(owner, &reads, batch_id.as_deref(), self.request.deadline).await
+            let reads: Vec<_> = all(reads);
+            let deadline = self.store_deadline();
+            Ok(self.providers.store.query(owner, &reads, batch_id.as_deref(), deadline).await?.into())
         })
         .await
     }
 
     async fn commit(&mut self, batch: sql::Batch) -> Result<Vec<u64>, sql::SqlError> {
         self.cross("sql", "commit", async {
-            self.providers.commit(self.sql_owner()?, batch, self.request.deadline).await
+            let owner = self.sql_owner()?;
+            Ok(self.providers.store.commit(owner, batch.into(), self.store_deadline()).await?)
         })
         .await
     }
@@ -267,8 +276,12 @@ impl sql::Host for Ports {
 
 impl kv::Host for Ports {
     async fn get(&mut self, key: String) -> Result<Option<kv::Entry>, kv::KvError> {
-        self.cross("kv", "get", async { self.providers.kv_get(self.kv_owner()?, &key, self.request.deadline).await })
-            .await
+        self.cross("kv", "get", async {
+            let owner = self.kv_owner()?;
+            let entry = self.providers.store.kv_get(owner, &key, self.store_deadline()).await?;
+            Ok(entry.map(Into::into))
+        })
+        .await
     }
 
     async fn set(
@@ -280,15 +293,16 @@ impl kv::Host for Ports {
     ) -> Result<u64, kv::KvError> {
         self.cross("kv", "set", async {
             let owner = self.kv_owner()?;
-            let deadline = self.request.deadline;
-            self.providers.kv_set(owner, key, value, condition, ttl_seconds, deadline).await
+            let deadline = self.store_deadline();
+            Ok(self.providers.store.kv_set(owner, key, value, condition.into(), ttl_seconds, deadline).await?)
         })
         .await
     }
 
     async fn delete(&mut self, key: String, condition: kv::Condition) -> Result<(), kv::KvError> {
         self.cross("kv", "delete", async {
-            self.providers.kv_delete(self.kv_owner()?, key, condition, self.request.deadline).await
+            let owner = self.kv_owner()?;
+            Ok(self.providers.store.kv_delete(owner, key, condition.into(), self.store_deadline()).await?)
         })
         .await
     }
@@ -296,13 +310,17 @@ impl kv::Host for Ports {
     async fn increment(&mut self, key: String, by: i64, ttl_seconds: Option<u64>) -> Result<i64, kv::KvError> {
         self.cross("kv", "increment", async {
             let owner = self.kv_owner()?;
-            self.providers.kv_increment(owner, key, by, ttl_seconds, self.request.deadline).await
+            Ok(self.providers.store.kv_increment(owner, key, by, ttl_seconds, self.store_deadline()).await?)
         })
         .await
     }
 }
 
 impl Ports {
+    fn store_deadline(&self) -> Instant {
+        self.request.deadline.checked_sub(ANSWER_TIME).unwrap_or(self.request.deadline)
+    }
+
     fn sql_owner(&self) -> Result<&Arc<str>, sql::SqlError> {
         self.grants.sql.as_ref().ok_or_else(|| sql::SqlError::Invalid(not_granted("sql")))
     }
@@ -367,7 +385,7 @@ impl log::Host for Ports {
 
 impl wall_clock::Host for Ports {
     fn now(&mut self) -> wall_clock::Datetime {
-        let now = self.providers.clock().now_ms().max(0).unsigned_abs();
+        let now = self.providers.store.clock().now_ms().max(0).unsigned_abs();
         // Milliseconds are all that the shop's instants hold; the fraction below them stays here.
         wall_clock::Datetime {
             seconds: now / 1_000,

@@ -14,6 +14,7 @@ use std::{
 use anyhow::{Context, Result};
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use ed25519_dalek::SigningKey;
+use sha2::{Digest, Sha256};
 
 use crate::manifest::{Finding, Generate, Manifest, reader::nearest};
 
@@ -21,6 +22,8 @@ use crate::manifest::{Finding, Generate, Manifest, reader::nearest};
 const ENVIRONMENT_PREFIX: &str = "SPIN_VARIABLE_";
 /// Bytes of a generated random secret, and of the seed of a signing key.
 const SECRET_BYTES: usize = 32;
+/// Bytes of a public key, which follow the seed in a signing key.
+const PUBLIC_KEY_BYTES: usize = 32;
 /// The file of generated secrets within the data directory.
 pub const SECRETS_FILE: &str = "secrets.toml";
 
@@ -105,6 +108,7 @@ impl Values {
                 }),
             }
         }
+        findings.extend(strangers(manifest, &values));
         let declared = || manifest.variables.keys().map(String::as_str);
         for name in sources.file.keys().filter(|name| !manifest.variables.contains_key(*name)) {
             let advice = nearest(name, declared())
@@ -115,6 +119,17 @@ impl Values {
             });
         }
         (Self(values), findings)
+    }
+
+    /// Tells whether two hosts have the same generated secrets. Nothing is learned from it about a random one.
+    pub fn fingerprint(&self, manifest: &Manifest) -> String {
+        let mut hasher = Sha256::new();
+        for name in manifest.generate.keys() {
+            let value = self.0.get(name).map_or("", String::as_str);
+            // Lengths, so that no two lists of values look alike.
+            hasher.update(format!("{}:{name}{}:{value}", name.len(), value.len()));
+        }
+        URL_SAFE_NO_PAD.encode(hasher.finalize())
     }
 
     /// Fills in a template: `{{ name }}` stands for the value of a variable.
@@ -135,6 +150,27 @@ impl Values {
         filled.push_str(rest);
         Ok(filled)
     }
+}
+
+/// Signing keys whose public key is another's: one of the two was given to this host and the other was not.
+fn strangers(manifest: &Manifest, values: &BTreeMap<String, String>) -> Vec<Finding> {
+    let is_strange = |private: &str, public: &str| {
+        let pair = URL_SAFE_NO_PAD.decode(values.get(private)?).ok()?;
+        let own = pair.get(SECRET_BYTES..).filter(|own| own.len() == PUBLIC_KEY_BYTES)?;
+        Some(URL_SAFE_NO_PAD.encode(own) != *values.get(public)?)
+    };
+    let finding = |private: &str, public: &str| Finding {
+        place: manifest.variables.get(private).map_or_else(String::new, |variable| variable.place.clone()),
+        text: format!("`{public}` is not the public key of `{private}`; give both, or neither"),
+    };
+    manifest
+        .generate
+        .iter()
+        .filter_map(|(name, kind)| match kind {
+            Generate::Ed25519 { public } if is_strange(name, public) == Some(true) => Some(finding(name, public)),
+            Generate::Ed25519 { .. } | Generate::Random => None,
+        })
+        .collect()
 }
 
 /// Reads the secrets made so far and makes those that are missing.
@@ -258,8 +294,23 @@ mod tests {
         assert_eq!(generated(&manifest, &path, Make::Missing).expect("reads"), first);
         assert_eq!(first.keys().collect::<Vec<_>>(), ["form", "signing", "verifying"]);
         assert_eq!((first["signing"].len(), first["verifying"].len(), first["form"].len()), (86, 43, 43));
+        let other = generated(&manifest, &dir.join("other.toml"), Make::Missing).expect("makes secrets");
         let mode = std::fs::metadata(&path).expect("the file").permissions().mode();
         assert_eq!(mode & 0o777, 0o600);
         std::fs::remove_dir_all(&dir).expect("cleans up");
+
+        let resolve = |name: &str, value: &str| {
+            let file = table(&[("wanted", "x"), (name, value)]);
+            Values::resolve(&manifest, &Sources { file, generated: first.clone(), ..Sources::default() })
+        };
+        let (values, findings) = resolve("form", &first["form"]);
+        assert_eq!(findings, []);
+        let fingerprint = values.fingerprint(&manifest);
+        assert_eq!(resolve("plain", "other").0.fingerprint(&manifest), fingerprint, "only secrets tell hosts apart");
+        assert_ne!(resolve("form", &other["form"]).0.fingerprint(&manifest), fingerprint);
+        for half in ["signing", "verifying"] {
+            let (_, findings) = resolve(half, &other[half]);
+            assert!(findings[0].text.contains("`verifying` is not the public key of `signing`"), "{findings:?}");
+        }
     }
 }

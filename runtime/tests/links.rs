@@ -289,6 +289,39 @@ fn every_link_is_checked_before_anything_starts() {
 }
 
 #[test]
+fn every_grant_is_checked_before_anything_starts() {
+    let kv = r#"(import "souk:shop/kv@0.1.0" "get" (func (param i32 i32 i32)))"#;
+    let sql = r#"(import "souk:shop/sql@0.1.0" "query" (func (param i32 i32 i32 i32 i32 i32)))"#;
+    let http_out = r#"(import "souk:shop/http-out@0.1.0" "send" (func
+        (param i32 i32 i32 i32 i32 i32 i32 i32 i32 i32)))"#;
+    let nobody = r#"(import "t:edge/nobody@1.0.0" "get" (func))"#;
+    let world = "package t:edge@1.0.0; interface nobody { get: func(); } world edge {
+        import souk:shop/kv@0.1.0; import souk:shop/sql@0.1.0; import souk:shop/http-out@0.1.0; import nobody;
+        export souk:shop/http@0.1.0;
+    }";
+    for (imports, grant, expected) in [
+        (kv, "", "it imports `kv`, which is not granted; write key_value_stores = [\"default\"]"),
+        (sql, "", "it imports `sql`, which is not granted; write sqlite_databases = [\"default\"]"),
+        (http_out, "", "it imports `http-out`, which is not granted; write allowed_outbound_hosts"),
+        (http_out, "allowed_outbound_hosts = [\"https://*:*\"]", "component.edge.allowed_outbound_hosts"),
+        (http_out, "allowed_outbound_hosts = [\"https://{{ a }}\"]", "there is no variable `a`"),
+        (kv, "key_value_stores = [\"mine\"]", "no `mine` here"),
+        (nobody, "", "which no port provides and no component exports"),
+    ] {
+        let dir = Dir::new();
+        dir.write("edge.wasm", component(&support::edge(imports, "", ""), world));
+        let text = manifest("", "").replace("source = \"edge.wasm\"", &format!("source = \"edge.wasm\"\n{grant}"));
+        dir.write("spin.toml", text);
+        let output = support::command(&dir, &["up", "--listen", "127.0.0.1:0", "--private", "127.0.0.1:0"])
+            .output()
+            .expect("the host runs");
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{imports} {grant}: {stderr}");
+        assert!(stderr.contains(expected), "{imports} {grant}: {stderr}");
+    }
+}
+
+#[test]
 fn circles_are_refused_and_unused_links_are_mentioned() {
     let dir = Dir::new();
     dir.write("edge.wasm", single());

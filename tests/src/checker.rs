@@ -1,6 +1,7 @@
 //! An independent check of a shop's books.
 //!
-//! It stands outside Souk: it opens the database itself and adds up stock and money with SQL of its own, across the tables of all
+//! It stands outside Souk: it opens the database itself (of a Postgres one it makes a copy in SQLite, so that the laws are
+//! written once) and adds up stock and money with SQL of its own, across the tables of all
 //! services, which none of them may do. What `souk audit` finds and what this finds are two opinions.
 //!
 //! It is long because every invariant stands here on its own, next to the SQL that recomputes it.
@@ -14,7 +15,7 @@ use std::{
 
 use rusqlite::{Connection, OpenFlags, Params};
 
-use crate::{shop::Shop, wait::eventually};
+use crate::{postgres, shop::Shop, wait::eventually};
 
 /// Findings that an assertion prints.
 const FINDINGS_SHOWN_MAX: usize = 25;
@@ -38,7 +39,7 @@ const VIEWS: &str = "
         SELECT payment_id, SUM(CASE kind WHEN 'capture' THEN amount_minor ELSE 0 END) AS capturing,
             SUM(CASE kind WHEN 'refund' THEN amount_minor ELSE 0 END) AS refunding
         FROM payment_commands WHERE progress = 'in_flight' GROUP BY payment_id;
-    CREATE TEMP VIEW events_on_their_way AS SELECT topic, key FROM souk_events WHERE pending > 0;
+    CREATE TEMP VIEW events_on_their_way AS SELECT DISTINCT topic, key FROM souk_deliveries;
 ";
 
 /// What must hold at any moment: a name, and SQL that answers subject and detail of every case in which it does not.
@@ -277,7 +278,7 @@ const LAWS_AT_REST: &[(&str, &str)] = &[
         "SELECT id, printf('%s: %d mails, %d events on their way', stage, mails, events)
         FROM (SELECT o.id, o.stage, o.confirmed_at, COALESCE(m.mails, 0) AS mails,
                 (SELECT COUNT(*) FROM events_on_their_way e WHERE e.topic = 'order.placed' AND e.key = o.id) AS events
-            FROM order_orders o LEFT JOIN (SELECT substr(event_id, 1, instr(event_id, '/') - 1) AS order_id, COUNT(*) AS mails
+            FROM order_orders o LEFT JOIN (SELECT substr(event_id, 7, instr(substr(event_id, 7), '/') - 1) AS order_id, COUNT(*) AS mails
                 FROM notification_messages WHERE template = 'order-placed' GROUP BY 1) m ON m.order_id = o.id)
         WHERE mails > 1 OR (mails + events > 0) <> (confirmed_at IS NOT NULL)",
     ),
@@ -321,24 +322,30 @@ pub struct Finding {
     pub detail: String,
 }
 
-/// The database of a shop, opened to be read.
-pub struct Books {
-    db: Connection,
+/// The database of a shop, to be read.
+pub enum Books {
+    /// A file of SQLite, opened.
+    File(Connection),
+    /// The address of a Postgres database, which is copied for each look.
+    Postgres(String),
 }
 
 impl Books {
     /// Opens the books of a shop, whether it runs or not.
     pub fn of(shop: &Shop) -> Self {
-        Self::open(&shop.data().join("souk.db"))
+        match &shop.database {
+            None => Self::open(&shop.data().join("souk.db")),
+            Some(url) => Self::Postgres(url.clone()),
+        }
     }
 
-    /// Opens a database.
+    /// Opens a file.
     pub fn open(file: &Path) -> Self {
         let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let db = Connection::open_with_flags(file, flags).expect("the shop has a database");
         db.busy_timeout(LOCK_WAIT_MAX).expect("a time-out can be set");
         db.execute_batch(VIEWS).expect("the views fit the tables");
-        Self { db }
+        Self::File(db)
     }
 
     /// What does not hold although it must at any moment.
@@ -358,27 +365,48 @@ impl Books {
 
     /// One number, for a test's own question.
     pub fn number(&self, sql: &str, params: impl Params) -> i64 {
-        self.db.query_row(sql, params, |row| row.get(0)).unwrap_or_else(|error| panic!("{sql}: {error}"))
+        let number = |db: &Connection| db.query_row(sql, params, |row| row.get(0));
+        self.snapshot(number).unwrap_or_else(|error| panic!("{sql}: {error}"))
     }
 
     /// Two columns of text, for a test's own question.
     pub fn pairs(&self, sql: &str) -> Vec<(String, String)> {
-        let mut statement = self.db.prepare(sql).unwrap_or_else(|error| panic!("{sql}: {error}"));
-        let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?))).expect("it takes no parameters");
-        rows.collect::<Result<_, _>>().unwrap_or_else(|error| panic!("{sql}: {error}"))
+        self.snapshot(|db| pairs(db, sql))
     }
 
-    /// Looks at everything in one snapshot.
     fn look(&self, tables: &[&[(&'static str, &str)]]) -> Vec<Finding> {
-        let snapshot = self.db.unchecked_transaction().expect("a snapshot can be taken");
-        let mut findings = Vec::new();
-        for (law, sql) in tables.iter().flat_map(|laws| laws.iter()) {
-            let rows = self.pairs(sql).into_iter();
-            findings.extend(rows.map(|(subject, detail)| Finding { law, subject, detail }));
-        }
-        snapshot.finish().expect("what was only read can be let go");
-        findings
+        self.snapshot(|db| {
+            let mut findings = Vec::new();
+            for (law, sql) in tables.iter().flat_map(|laws| laws.iter()) {
+                let rows = pairs(db, sql).into_iter();
+                findings.extend(rows.map(|(subject, detail)| Finding { law, subject, detail }));
+            }
+            findings
+        })
     }
+
+    /// Looks at all tables as they were at one moment.
+    fn snapshot<T>(&self, look: impl FnOnce(&Connection) -> T) -> T {
+        match self {
+            Self::File(db) => {
+                let snapshot = db.unchecked_transaction().expect("a snapshot can be taken");
+                let seen = look(db);
+                snapshot.finish().expect("what was only read can be let go");
+                seen
+            }
+            Self::Postgres(url) => {
+                let copy = postgres::copy(url);
+                copy.execute_batch(VIEWS).expect("the views fit the tables");
+                look(&copy)
+            }
+        }
+    }
+}
+
+fn pairs(db: &Connection, sql: &str) -> Vec<(String, String)> {
+    let mut statement = db.prepare(sql).unwrap_or_else(|error| panic!("{sql}: {error}"));
+    let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?))).expect("it takes no parameters");
+    rows.collect::<Result<_, _>>().unwrap_or_else(|error| panic!("{sql}: {error}"))
 }
 
 /// Waits until nothing is on its way in a running shop, at most `longest`.

@@ -2,19 +2,29 @@
 
 use std::{
     fs,
-    io::{BufRead, BufReader},
-    net::{Ipv4Addr, SocketAddrV4},
+    io::{BufRead, BufReader, Read as _, Write as _},
+    net::{Ipv4Addr, SocketAddr, SocketAddrV4, TcpStream},
     os::unix::fs::symlink,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     sync::atomic::{AtomicU32, Ordering},
     thread::JoinHandle,
+    time::{Duration, Instant},
 };
+
+use crate::{balancer::Balancer, postgres::Cluster};
 
 /// Who runs the shop in tests.
 pub const STAFF_EMAIL: &str = "staff@shop.example";
 /// Their password.
 pub const STAFF_PASSWORD: &str = "souk-staff-password-1";
+
+/// The file of a data directory that holds the secrets that the host made.
+const SECRETS: &str = "secrets.toml";
+/// The longest from listening to being ready.
+const READY_MAX: Duration = Duration::from_secs(60);
+/// How often that is looked at.
+const LOOK_EVERY: Duration = Duration::from_millis(25);
 
 /// The root of the repository.
 pub fn root() -> PathBuf {
@@ -69,16 +79,55 @@ pub enum Limits {
     Kept,
 }
 
+/// On what the shops of a test run: the same stories are told on each.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Platform {
+    /// Our own host with SQLite.
+    Sqlite,
+    /// Our own host beside Postgres, as so many replicas behind a balancer.
+    Postgres(usize),
+}
+
+impl Platform {
+    /// What the environment variable `SOUK_PLATFORM` names: `sqlite`, when it names nothing, `postgres` or `postgres-3`.
+    pub fn of_this_run() -> Self {
+        match std::env::var("SOUK_PLATFORM").as_deref() {
+            Err(_) | Ok("sqlite") => Self::Sqlite,
+            Ok("postgres") => Self::Postgres(1),
+            Ok("postgres-3") => Self::Postgres(3),
+            Ok(other) => panic!("SOUK_PLATFORM is {other}; it is sqlite, postgres or postgres-3"),
+        }
+    }
+
+    fn replicas(self) -> usize {
+        match self {
+            Self::Sqlite => 1,
+            Self::Postgres(replicas) => replicas,
+        }
+    }
+}
+
+/// One process of our host.
+struct Replica {
+    child: Child,
+    log: JoinHandle<String>,
+    public: SocketAddr,
+    private: SocketAddrV4,
+}
+
 /// A running shop.
 pub struct Shop {
     /// Where it is served.
     pub url: String,
-    /// Where operators find health and metrics.
+    /// Where operators find health and metrics, of the first replica.
     pub private: String,
     /// Its manifest, data and secrets.
     pub folder: Folder,
+    /// The address of its Postgres database, when it has one.
+    pub database: Option<String>,
     variables: Vec<(String, String)>,
-    process: Option<(Child, JoinHandle<String>)>,
+    replicas: Vec<Option<Replica>>,
+    balancer: Option<Balancer>,
 }
 
 impl Shop {
@@ -89,23 +138,60 @@ impl Shop {
 
     /// Starts a shop without products.
     pub fn start_with(limits: Limits, variables: &[(&str, &str)]) -> Self {
+        Self::start_on(Platform::of_this_run(), limits, variables)
+    }
+
+    /// Starts a shop without products on a platform that the test names.
+    pub fn start_on(platform: Platform, limits: Limits, variables: &[(&str, &str)]) -> Self {
         let folder = Folder::new();
         fs::write(folder.path().join("spin.toml"), manifest(limits)).expect("the manifest can be written");
-        share_compiled_code(&folder.path().join("data"));
         let variables =
             variables.iter().map(|(name, value)| (format!("SPIN_VARIABLE_{name}"), (*value).to_owned())).collect();
-        let mut shop = Self { url: String::new(), private: String::new(), folder, variables, process: None };
+        let (database, balancer) = match platform {
+            Platform::Sqlite => (None, None),
+            Platform::Postgres(replicas) => (Some(Cluster::shared().database()), (replicas > 1).then(Balancer::start)),
+        };
+        let replicas = (0..platform.replicas()).map(|_| None).collect();
+        let (url, private) = (String::new(), String::new());
+        let mut shop = Self { url, private, folder, database, variables, replicas, balancer };
+        for replica in 0..shop.replicas.len() {
+            share_compiled_code(&shop.data_of(replica));
+        }
         shop.launch();
         shop
     }
 
-    /// Starts it again on the same data, on another port.
+    /// Starts it again on the same data: what does not run, on other ports.
     pub fn launch(&mut self) {
-        assert!(self.process.is_none(), "it runs already");
+        assert!(self.replicas.iter().any(Option::is_none), "all of it runs already");
+        for place in 0..self.replicas.len() {
+            if self.replicas[place].is_none() {
+                let replica = self.launch_replica(place);
+                self.replicas[place] = Some(replica);
+            }
+        }
+        let running: Vec<&Replica> = self.replicas.iter().flatten().collect();
+        self.private = format!("http://{}", running[0].private);
+        self.url = match &self.balancer {
+            None => format!("http://{}", running[0].public),
+            Some(balancer) => {
+                balancer.send_to(running.iter().map(|replica| replica.public).collect());
+                format!("http://{}", balancer.address())
+            }
+        };
+    }
+
+    fn launch_replica(&self, place: usize) -> Replica {
+        // The first one made the secrets that all of them share.
+        if place > 0 {
+            fs::copy(self.data().join(SECRETS), self.data_of(place).join(SECRETS)).expect("secrets can be copied");
+        }
         let private = private_address();
         let mut child = souk()
             .args(["up", "--log", "warn", "--listen", "127.0.0.1:0", "--private", &private.to_string()])
-            .args(["--manifest".as_ref(), self.manifest().as_os_str(), "--data".as_ref(), self.data().as_os_str()])
+            .args(["--manifest".as_ref(), self.manifest().as_os_str()])
+            .args(["--data".as_ref(), self.data_of(place).as_os_str()])
+            .args(self.database.iter().flat_map(|url| ["--sql", url]))
             .envs(self.variables.iter().map(|(name, value)| (name, value)))
             .stderr(Stdio::piped())
             .stdout(Stdio::null())
@@ -114,17 +200,17 @@ impl Shop {
         let mut lines =
             BufReader::new(child.stderr.take().expect("standard error is piped")).lines().map_while(Result::ok);
         let mut before = String::new();
-        let url = loop {
+        let public = loop {
             match lines.next() {
                 Some(line) => match line.strip_prefix("souk: ").and_then(|rest| rest.split_once(" at http://")) {
-                    Some((_, address)) => break format!("http://{address}"),
+                    Some((_, address)) => break address.parse().expect("the host says an address"),
                     None => before.push_str(&format!("{line}\n")),
                 },
                 None => panic!("the host ended before it listened:\n{before}"),
             }
         };
         // Somebody must read on, or the host waits for its own log.
-        let reader = std::thread::spawn(move || {
+        let log = std::thread::spawn(move || {
             let mut log = before;
             for line in lines {
                 log.push_str(&line);
@@ -132,41 +218,51 @@ impl Shop {
             }
             log
         });
-        self.url = url;
-        self.private = format!("http://{private}");
-        self.process = Some((child, reader));
+        wait_until_ready(public);
+        Replica { child, log, public, private }
     }
 
-    /// Ends it at once, in the middle of whatever it does: `kill -9`. Answers its log.
+    /// Ends all of it at once, in the middle of whatever it does: `kill -9`. Answers its log.
     pub fn kill(&mut self) -> String {
-        let (mut child, reader) = self.process.take().expect("it runs");
-        child.kill().expect("a process of ours can be killed");
-        child.wait().expect("a process of ours can be waited for");
-        reader.join().expect("the reader of the log ends with the log")
+        let running: Vec<usize> = (0..self.replicas.len()).filter(|place| self.replicas[*place].is_some()).collect();
+        running.into_iter().map(|place| self.kill_replica(place)).collect()
+    }
+
+    /// Ends one replica at once. Answers its log.
+    pub fn kill_replica(&mut self, place: usize) -> String {
+        let mut replica = self.replicas[place].take().expect("it runs");
+        replica.child.kill().expect("a process of ours can be killed");
+        replica.child.wait().expect("a process of ours can be waited for");
+        replica.log.join().expect("the reader of the log ends with the log")
     }
 
     /// Tells it to end when it has finished what is under way, and waits for that. Answers whether it ended well, and its log.
     pub fn stop(&mut self) -> (bool, String) {
         self.signal("TERM");
-        let (mut child, reader) = self.process.take().expect("it runs");
-        let status = child.wait().expect("a process of ours can be waited for");
-        (status.success(), reader.join().expect("the reader of the log ends with the log"))
+        let (mut well, mut logs) = (true, String::new());
+        for mut replica in self.replicas.iter_mut().filter_map(Option::take) {
+            well &= replica.child.wait().expect("a process of ours can be waited for").success();
+            logs.push_str(&replica.log.join().expect("the reader of the log ends with the log"));
+        }
+        (well, logs)
     }
 
-    /// Sends it a signal, named as `kill` names it.
+    /// Sends all of it a signal, named as `kill` names it.
     pub fn signal(&self, name: &str) {
-        let status = Command::new("kill").arg(format!("-{name}")).arg(self.pid().to_string()).status();
-        assert!(status.expect("kill can be run").success(), "a process of ours takes signals");
+        for replica in self.replicas.iter().flatten() {
+            let status = Command::new("kill").arg(format!("-{name}")).arg(replica.child.id().to_string()).status();
+            assert!(status.expect("kill can be run").success(), "a process of ours takes signals");
+        }
     }
 
-    /// Whether it was started and neither stopped nor killed since.
+    /// Whether any of it was started and neither stopped nor killed since.
     pub fn is_running(&self) -> bool {
-        self.process.is_some()
+        self.replicas.iter().any(Option::is_some)
     }
 
-    /// The id of its process.
+    /// The id of its first process.
     pub fn pid(&self) -> u32 {
-        self.process.as_ref().expect("it runs").0.id()
+        self.replicas[0].as_ref().expect("it runs").child.id()
     }
 
     /// Where its manifest is.
@@ -176,12 +272,19 @@ impl Shop {
 
     /// Where its data are.
     pub fn data(&self) -> PathBuf {
-        self.folder.path().join("data")
+        self.data_of(0)
+    }
+
+    fn data_of(&self, replica: usize) -> PathBuf {
+        match replica {
+            0 => self.folder.path().join("data"),
+            other => self.folder.path().join(format!("data-{other}")),
+        }
     }
 
     /// The secret of this name that the host made.
     pub fn secret(&self, name: &str) -> String {
-        let text = fs::read_to_string(self.data().join("secrets.toml")).expect("the host made its secrets");
+        let text = fs::read_to_string(self.data().join(SECRETS)).expect("the host made its secrets");
         let line = text.lines().find_map(|line| line.strip_prefix(name)?.trim().strip_prefix('='));
         line.unwrap_or_else(|| panic!("there is no secret {name}")).trim().trim_matches('"').to_owned()
     }
@@ -191,6 +294,7 @@ impl Shop {
         let output = souk()
             .args(words)
             .args(["--manifest".as_ref(), self.manifest().as_os_str(), "--data".as_ref(), self.data().as_os_str()])
+            .args(self.database.iter().flat_map(|url| ["--sql", url]))
             .envs(self.variables.iter().map(|(name, value)| (name, value)))
             .output()
             .expect("the host starts");
@@ -207,12 +311,32 @@ impl Shop {
 
 impl Drop for Shop {
     fn drop(&mut self) {
-        if self.process.is_some() {
+        if self.is_running() {
             let log = self.kill();
             if std::thread::panicking() {
                 eprintln!("log of the host:\n{log}");
             }
         }
+    }
+}
+
+/// Waits until a host that listens says that it is ready: tables are made after it listens when its database is far.
+fn wait_until_ready(public: SocketAddr) {
+    let end = Instant::now() + READY_MAX;
+    loop {
+        let ask = || -> std::io::Result<String> {
+            let mut stream = TcpStream::connect(public)?;
+            stream.set_read_timeout(Some(READY_MAX))?;
+            stream.write_all(b"GET /readyz HTTP/1.1\r\nhost: shop\r\nconnection: close\r\n\r\n")?;
+            let mut answer = String::new();
+            stream.read_to_string(&mut answer)?;
+            Ok(answer)
+        };
+        match ask() {
+            Ok(answer) if answer.starts_with("HTTP/1.1 200") => return,
+            answer => assert!(Instant::now() < end, "not ready after {READY_MAX:?}: {answer:?}"),
+        }
+        std::thread::sleep(LOOK_EVERY);
     }
 }
 

@@ -355,7 +355,7 @@ async fn heads_and_bodies_over_the_limits_are_refused() {
         .staff
         .send("POST", "/api/v1/admin/media", &[("content-type", "image/png")], Some(vec![0; 600 << 10]))
         .await;
-    is_refused(&picture, 413, "too_large", "a picture of 600 KiB");
+    is_refused(&picture, 413, "payload_too_large", "a picture of 600 KiB");
     let form = ("content-type", "application/x-www-form-urlencoded");
     is_refused(
         &guest.send("POST", "/cart/add", &[form], Some(vec![b'a'; 70_000])).await,

@@ -1,5 +1,7 @@
 //! `kill -9` of the host under checkout load, again and again on the same data. What was acknowledged stays; what was not is
 //! finished or undone by a restart, without anybody's help.
+//!
+//! Beside Postgres one of the replicas is killed, and the database with it: the others go on as soon as that is back.
 
 use std::{
     collections::BTreeMap,
@@ -15,13 +17,16 @@ use souk_kit::testing::Dice;
 use souk_tests::{
     checker::{Books, assert_sound, settle},
     client::{Answer, Client, address},
-    shop::Shop,
+    postgres::Cluster,
+    shop::{Platform, Shop},
     wait::eventually,
 };
 use tokio::{sync::watch, task::JoinSet};
 
 /// How often the host is killed.
-const KILLS: u32 = 20;
+const KILLS: usize = 20;
+/// How often a replica and the database are killed.
+const DOUBLE_KILLS: usize = 10;
 /// Shoppers at once.
 const SHOPPERS: u64 = 24;
 /// Checkouts that are answered between a start and the kill, at least and at most.
@@ -30,7 +35,7 @@ const ANSWERS_BEFORE_A_KILL: std::ops::Range<u64> = 5..60;
 const ROUND_MAX: Duration = Duration::from_secs(30);
 /// Milliseconds from then to the kill, at most.
 const KILL_DELAY_MS_MAX: u64 = 80;
-/// How long a shop may take to settle by itself after the last kill: the timer of a checkout comes after a minute.
+/// How long a shop may take to settle by itself after the last kill: the timer of a checkout comes after half a minute.
 const SETTLE_MAX: Duration = Duration::from_secs(120);
 
 /// What becomes of a checkout with each token, whatever is killed on its way.
@@ -135,15 +140,35 @@ async fn shop_on(memory: Arc<Memory>, mut host: watch::Receiver<Client>, variant
     }
 }
 
-/// Kills the host `KILLS` times and starts it again; answers the times that starting took.
-async fn kill_and_restart(
-    shop: &mut Shop,
-    memory: &Memory,
-    hosts: &watch::Sender<Client>,
-    dice: &mut Dice,
-) -> Vec<Duration> {
+/// How often something is killed on this run's platform.
+fn rounds() -> usize {
+    match Platform::of_this_run() {
+        Platform::Sqlite => KILLS,
+        Platform::Postgres(_) => DOUBLE_KILLS,
+    }
+}
+
+/// Kills what the platform has to be killed, looks at the books, and starts it again.
+fn kill_and_start(shop: &mut Shop, round: usize) -> Duration {
+    match Platform::of_this_run() {
+        Platform::Sqlite => {
+            shop.kill();
+        }
+        Platform::Postgres(replicas) => {
+            shop.kill_replica(round % replicas);
+            Cluster::shared().restart_immediately();
+        }
+    }
+    assert_eq!(Books::of(shop).findings(), [], "the books add up at any moment");
+    let begin = Instant::now();
+    shop.launch();
+    begin.elapsed()
+}
+
+/// Kills and starts again until the rounds are over; answers the times that starting took.
+async fn trouble(shop: &mut Shop, memory: &Memory, hosts: &watch::Sender<Client>, dice: &mut Dice) -> Vec<Duration> {
     let mut starts = Vec::new();
-    for _ in 0..KILLS {
+    for round in 0..rounds() {
         let range = ANSWERS_BEFORE_A_KILL;
         let goal = memory.answers.load(Ordering::Relaxed) + range.start + dice.below(range.end - range.start);
         eventually(ROUND_MAX, "shoppers are answered", async || {
@@ -151,11 +176,9 @@ async fn kill_and_restart(
         })
         .await;
         tokio::time::sleep(Duration::from_millis(dice.below(KILL_DELAY_MS_MAX))).await;
-        tokio::task::block_in_place(|| shop.kill());
-        assert_eq!(Books::of(shop).findings(), [], "the books add up at any moment");
-        let begin = Instant::now();
-        tokio::task::block_in_place(|| shop.launch());
+        let began = tokio::task::block_in_place(|| kill_and_start(shop, round));
         let client = Client::guest(shop);
+        let begin = Instant::now();
         eventually(ROUND_MAX, "the restarted shop answers", async || {
             client
                 .try_send("GET", "/api/v1/store/payment-providers", &[], None)
@@ -164,14 +187,14 @@ async fn kill_and_restart(
                 .filter(|answer| answer.status == 200)
         })
         .await;
-        starts.push(begin.elapsed());
+        starts.push(began + begin.elapsed());
         hosts.send(client).expect("shoppers listen");
     }
     starts
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn a_shop_that_is_killed_twenty_times_loses_nothing_and_takes_nothing_twice() {
+async fn a_shop_that_is_killed_again_and_again_loses_nothing_and_takes_nothing_twice() {
     let named = std::env::var("SEED").ok().and_then(|seed| seed.parse().ok());
     let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("it is after 1970");
     let seed: u64 = named.unwrap_or_else(|| u64::try_from(now.as_millis()).expect("not for ages"));
@@ -187,7 +210,7 @@ async fn a_shop_that_is_killed_twenty_times_loses_nothing_and_takes_nothing_twic
     for _ in 0..SHOPPERS {
         shoppers.spawn(shop_on(Arc::clone(&memory), host.clone(), variant.clone(), Dice::new(dice.roll())));
     }
-    let starts = kill_and_restart(&mut shop, &memory, &hosts, &mut dice).await;
+    let starts = trouble(&mut shop, &memory, &hosts, &mut dice).await;
     memory.over.store(true, Ordering::Relaxed);
     shoppers.join_all().await;
     let loaded = begin.elapsed();
@@ -242,8 +265,9 @@ async fn a_shop_that_is_killed_twenty_times_loses_nothing_and_takes_nothing_twic
     let left = unanswered.iter().filter(|checkout| by_cart.contains_key(&checkout.cart)).count();
     let slowest = starts.iter().max().copied().unwrap_or_default();
     println!(
-        "crash: {KILLS} kills under {SHOPPERS} shoppers in {loaded:.1?}: {} orders, {} acknowledged ({confirmed} with 201), \
+        "crash: {} kills under {SHOPPERS} shoppers in {loaded:.1?}: {} orders, {} acknowledged ({confirmed} with 201), \
          {wondered} without an answer ({left} of them had begun); 0 lost, 0 double captures; slowest restart {slowest:.0?}; {:.0?} in all",
+        rounds(),
         stages.len(),
         acknowledged.len(),
         begin.elapsed(),

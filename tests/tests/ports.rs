@@ -6,23 +6,24 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
-use souk::ports::bindings::souk::shop::events::Event;
-use souk::ports::bindings::souk::shop::kv::{Condition, Entry, KvError};
-use souk::ports::bindings::souk::shop::sql::{Batch, Read, Snapshot, SqlError};
-use souk::providers::{Clock, Deliver, Providers, Settings};
+use souk_store::values::{Batch, Condition, Entry, Event, KvError, Read, Snapshot, SqlError};
+use souk_store::{Clock, Database, Deliver, Settings, Store};
 use souk_tests::ports_suite::{Backend, Ears, Fixture};
+use souk_tests::postgres::Cluster;
 
 #[path = "ports/kit.rs"]
 mod kit;
+#[path = "ports/postgres.rs"]
+mod own_host_on_postgres;
 
 /// When the cases begin, in milliseconds since 1970.
 const START_MS: i64 = 1_800_000_000_000;
 /// How long one call may take before its case fails.
 const CALL_TIME_MAX: Duration = Duration::from_secs(30);
 
-/// The host's own providers on SQLite.
+/// The store of our own host.
 struct OwnHost {
-    providers: Arc<Providers>,
+    store: Arc<Store>,
     clock: Clock,
     _directory: Directory,
 }
@@ -48,24 +49,38 @@ impl Drop for Directory {
 }
 
 impl OwnHost {
-    async fn open(fixture: &Fixture) -> OwnHost {
+    async fn on_sqlite(fixture: &Fixture) -> OwnHost {
         let directory = Directory::new();
+        let database = Database::Sqlite(directory.0.join("data"));
+        OwnHost::open(database, directory, fixture).await
+    }
+
+    async fn on_postgres(fixture: &Fixture) -> OwnHost {
+        OwnHost::open(Database::Postgres(Cluster::shared().database()), Directory::new(), fixture).await
+    }
+
+    async fn open(database: Database, directory: Directory, fixture: &Fixture) -> OwnHost {
         let clock = Clock::manual(START_MS);
-        let hear = |ears: &[&str]| ears.iter().map(|ear| (*ear).to_owned()).collect();
-        let settings = Settings {
-            subscribers: fixture.subscribers.iter().map(|(topic, ears)| ((*topic).to_owned(), hear(ears))).collect(),
-            clock: clock.clone(),
-            ..Settings::new(directory.0.join("data"))
-        };
-        let providers = Providers::open(settings, &prometheus::Registry::new()).expect("an empty directory opens");
+        let store = open(database, &clock, fixture);
         for (component, sql) in fixture.components {
             let migrations = directory.0.join(component);
             std::fs::create_dir_all(&migrations).expect("the temporary directory can be written");
             std::fs::write(migrations.join("0001_tables.sql"), sql).expect("the directory can be written");
-            assert_eq!(providers.migrate(component, &migrations).expect("the fixture is well formed"), 1);
+            assert_eq!(store.migrate(component, &migrations).await.expect("the fixture is well formed"), 1);
         }
-        OwnHost { providers, clock, _directory: directory }
+        OwnHost { store, clock, _directory: directory }
     }
+}
+
+/// Opens a store whose tables may be there or not.
+fn open(database: Database, clock: &Clock, fixture: &Fixture) -> Arc<Store> {
+    let hear = |ears: &[&str]| ears.iter().map(|ear| (*ear).to_owned()).collect();
+    let settings = Settings {
+        subscribers: fixture.subscribers.iter().map(|(topic, ears)| ((*topic).to_owned(), hear(ears))).collect(),
+        clock: clock.clone(),
+        ..Settings::new(database)
+    };
+    Store::open(settings, &prometheus::Registry::new()).expect("a database opens, there or not")
 }
 
 fn soon() -> Instant {
@@ -74,15 +89,15 @@ fn soon() -> Instant {
 
 impl Backend for OwnHost {
     async fn query(&self, component: &str, reads: Vec<Read>, batch_id: Option<&str>) -> Result<Snapshot, SqlError> {
-        self.providers.query(component, &reads, batch_id, soon()).await
+        self.store.query(component, &reads, batch_id, soon()).await
     }
 
     async fn commit(&self, component: &str, batch: Batch) -> Result<Vec<u64>, SqlError> {
-        self.providers.commit(&component.into(), batch, soon()).await
+        self.store.commit(&component.into(), batch, soon()).await
     }
 
     async fn get(&self, component: &str, key: &str) -> Result<Option<Entry>, KvError> {
-        self.providers.kv_get(component, key, soon()).await
+        self.store.kv_get(component, key, soon()).await
     }
 
     async fn set(
@@ -93,15 +108,15 @@ impl Backend for OwnHost {
         condition: Condition,
         ttl_seconds: Option<u64>,
     ) -> Result<u64, KvError> {
-        self.providers.kv_set(&component.into(), key.into(), value.into(), condition, ttl_seconds, soon()).await
+        self.store.kv_set(&component.into(), key.into(), value.into(), condition, ttl_seconds, soon()).await
     }
 
     async fn delete(&self, component: &str, key: &str, condition: Condition) -> Result<(), KvError> {
-        self.providers.kv_delete(&component.into(), key.into(), condition, soon()).await
+        self.store.kv_delete(&component.into(), key.into(), condition, soon()).await
     }
 
     async fn increment(&self, component: &str, key: &str, by: i64, ttl_seconds: Option<u64>) -> Result<i64, KvError> {
-        self.providers.kv_increment(&component.into(), key.into(), by, ttl_seconds, soon()).await
+        self.store.kv_increment(&component.into(), key.into(), by, ttl_seconds, soon()).await
     }
 
     fn now_ms(&self) -> i64 {
@@ -113,17 +128,21 @@ impl Backend for OwnHost {
     }
 
     fn deliver_due(&self, ears: Ears) -> impl Future<Output = ()> + Send {
-        let deliver: Deliver = Arc::new(move |subscriber: String, event: Event| {
-            let ears = Arc::clone(&ears);
-            Box::pin(async move { ears(&subscriber, &event) })
-        });
-        let delivered = Arc::clone(&self.providers).deliver_due(deliver);
+        let delivered = Arc::clone(&self.store).deliver_due(to(ears));
         async move {
             delivered.await.expect("the outbox can be read");
         }
     }
 }
 
+/// Delivers to subscribers of the suite.
+fn to(ears: Ears) -> Deliver {
+    Arc::new(move |subscriber: String, event: Event| {
+        let ears = Arc::clone(&ears);
+        Box::pin(async move { ears(&subscriber, &event) })
+    })
+}
+
 mod own_host_on_sqlite {
-    souk_tests::port_suite!(crate::OwnHost::open);
+    souk_tests::port_suite!(crate::OwnHost::on_sqlite);
 }

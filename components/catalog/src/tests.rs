@@ -18,7 +18,7 @@ mod reservations;
 
 /// A database with this service's tables.
 pub fn ports() -> TestPorts {
-    TestPorts::new(&[include_str!("../migrations/0001_catalog.sql")])
+    TestPorts::new("catalog", &[include_str!("../migrations/0001_catalog.sql")])
 }
 
 /// A call of a member of staff, now.

@@ -21,7 +21,7 @@ use crate::routes::{Answer, Keyed, Route};
 const KEPT_SECONDS: u64 = 30 * 24 * 60 * 60;
 
 /// A record that still says `running` after this many milliseconds belongs to a request that died.
-const RUNNING_MILLIS_MAX: Instant = 60_000;
+const RUNNING_MILLIS_MAX: Instant = 30_000;
 
 /// How often a record that disappears while it is looked at is tried again.
 const CLAIMS_MAX: u32 = 3;
@@ -89,7 +89,7 @@ pub fn once(exchange: &mut Exchange<'_>, key: String) -> Answer {
     let fingerprint = fingerprint(exchange.request);
     for _ in 0..CLAIMS_MAX {
         match claim(exchange, &record, &fingerprint)? {
-            Claim::Ours(version) => return Ok(run(exchange, &record, version, fingerprint)),
+            Claim::Ours(version) => return run(exchange, &record, version, fingerprint),
             Claim::Done(kept) => return Ok(replay(kept)),
             Claim::Gone => {}
         }
@@ -110,7 +110,7 @@ fn principal(exchange: &Exchange<'_>) -> String {
 fn claim(exchange: &Exchange<'_>, key: &str, fingerprint: &str) -> Result<Claim, Problem> {
     let running = Record { fingerprint: fingerprint.to_owned(), since: exchange.now, answer: None };
     let running = serde_json::to_string(&running).expect("a record is always JSON");
-    // When this write is lost on its way back, the record is taken over after a minute, like that of any request that died.
+    // When this write is lost on its way back, the record is taken over after `RUNNING_MILLIS_MAX`, like that of any request that died.
     match exchange.ports.set(key, &running, Condition::Absent, Some(KEPT_SECONDS)) {
         Ok(version) => return Ok(Claim::Ours(version)),
         Err(KvError::Conflict) => {}
@@ -134,19 +134,24 @@ fn claim(exchange: &Exchange<'_>, key: &str, fingerprint: &str) -> Result<Claim,
     }
 }
 
-/// Runs the command and keeps its answer. What goes wrong with keeping it does not change the answer: the record stays `running`, and a repeat
-/// runs the same command again, which the service recognizes.
-fn run(exchange: &Exchange<'_>, key: &str, version: u64, fingerprint: String) -> Response {
+/// Runs the command and keeps its answer. An answer that could not be kept is not given: a repeat could be told another one. What
+/// was done stays done, and the repeat is told of it.
+fn run(exchange: &Exchange<'_>, key: &str, version: u64, fingerprint: String) -> Answer {
     let answer = (exchange.route.handler)(exchange);
     let kept = answer.as_ref().map_or_else(|problem| stands(problem.code), |_| true);
     let response = answer.unwrap_or_else(|problem| problem.render(exchange.request));
     let record = if kept { done(fingerprint, exchange.now, &response) } else { None };
-    let written = match record {
-        Some(record) => exchange.ports.set(key, &record, Condition::Version(version), Some(KEPT_SECONDS)).map(|_| ()),
-        None => exchange.ports.delete(key, Condition::Version(version)),
+    let Some(record) = record else {
+        // Whoever repeats it runs it again, at once or when the record is taken over.
+        return match exchange.ports.delete(key, Condition::Version(version)) {
+            Ok(()) | Err(KvError::Conflict | KvError::Invalid(_) | KvError::Unavailable(_)) => Ok(response),
+        };
     };
-    match written {
-        Ok(()) | Err(KvError::Conflict | KvError::Invalid(_) | KvError::Unavailable(_)) => response,
+    match exchange.ports.set(key, &record, Condition::Version(version), Some(KEPT_SECONDS)) {
+        Ok(_) => Ok(response),
+        // Another request took it over, and gives the answer.
+        Err(KvError::Conflict) => Err(in_progress()),
+        Err(error @ (KvError::Invalid(_) | KvError::Unavailable(_))) => Err(error.into()),
     }
 }
 

@@ -80,7 +80,7 @@ codes! {
     InUse = 409 "in_use" AfterReading "It is not empty";
     IdempotencyInProgress = 409 "idempotency_in_progress" AsItIs "The first request with this key is still running";
     PreconditionFailed = 412 "precondition_failed" AfterReading "It is not the version that If-Match names";
-    TooLarge = 413 "too_large" Never "The body is too large";
+    TooLarge = 413 "payload_too_large" Never "The body is too large";
     UnsupportedMediaType = 415 "unsupported_media_type" Never "The body has the wrong content type";
     Invalid = 422 "invalid" Never "The input is not acceptable";
     IdempotencyKeyReused = 422 "idempotency_key_reused" Never "The key was used for another request";

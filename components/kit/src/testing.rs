@@ -32,6 +32,7 @@ struct Slot {
 
 /// All ports at once, single-threaded. Each test makes its own.
 pub struct TestPorts {
+    component: &'static str,
     db: Connection,
     slots: RefCell<BTreeMap<String, Slot>>,
     version: Cell<u64>,
@@ -44,8 +45,8 @@ pub struct TestPorts {
 }
 
 impl TestPorts {
-    /// Ports with these migrations applied.
-    pub fn new(migrations: &[&str]) -> Self {
+    /// The ports of a component, with these migrations applied.
+    pub fn new(component: &'static str, migrations: &[&str]) -> Self {
         let db = Connection::open_in_memory().expect("SQLite opens in memory");
         db.execute_batch(
             "PRAGMA foreign_keys = ON; CREATE TABLE test_batches (id TEXT PRIMARY KEY, outcome TEXT NOT NULL);",
@@ -55,6 +56,7 @@ impl TestPorts {
             db.execute_batch(migration).expect("the migration applies");
         }
         Self {
+            component,
             db,
             slots: RefCell::default(),
             version: Cell::new(0),
@@ -155,7 +157,7 @@ impl TestPorts {
     fn store_events(&self, batch: &sql::Batch) {
         for (place, event) in batch.events.iter().enumerate() {
             let stored = events::Event {
-                id: format!("{}/{place}", batch.id),
+                id: format!("{}/{}/{place}", self.component, batch.id),
                 topic: event.topic.clone(),
                 key: event.key.clone(),
                 payload: event.payload.clone(),

@@ -31,7 +31,7 @@ mod tests {
     }
 
     fn ports() -> TestPorts {
-        TestPorts::new(&[include_str!("../migrations/0001_messages.sql")])
+        TestPorts::new("mailbox", &[include_str!("../migrations/0001_messages.sql")])
     }
 
     #[test]

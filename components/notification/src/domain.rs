@@ -8,6 +8,9 @@ use souk_kit::{Id, Instant, ids};
 
 use mail::Mail;
 
+/// Our name in the manifest, with which the ids of our events start.
+const COMPONENT: &str = "notification";
+
 /// How often a message is tried before it is given up, each time that it is asked for.
 pub const ATTEMPTS_MAX: u32 = 10;
 
@@ -132,7 +135,7 @@ impl Message {
 
 impl Due {
     fn first_of(batch_id: &str, at: Instant) -> Self {
-        Self { event_id: format!("{batch_id}/0"), at }
+        Self { event_id: format!("{COMPONENT}/{batch_id}/0"), at }
     }
 }
 

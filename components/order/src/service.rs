@@ -24,7 +24,7 @@ mod words;
 pub const DECISIONS_MAX: u32 = 5;
 
 /// How long after a checkout or a command began a timer looks whether it has ended.
-pub const DUE_MILLIS: i64 = 60 * 1000;
+pub const DUE_MILLIS: i64 = 30 * 1000;
 
 /// The name under which an order calls the services below it.
 const SELF: &str = "order";

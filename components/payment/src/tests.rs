@@ -78,7 +78,7 @@ struct World {
 impl World {
     fn new() -> Self {
         Self {
-            ports: TestPorts::new(&MIGRATIONS),
+            ports: TestPorts::new("payment", &MIGRATIONS),
             objects: RefCell::default(),
             done: RefCell::default(),
             trouble: RefCell::default(),

@@ -16,7 +16,7 @@ use crate::{page, store};
 const KEY: &str = "pay_00000000000000000000000000000001";
 
 fn ports() -> TestPorts {
-    TestPorts::new(&[include_str!("../migrations/0001_objects.sql")])
+    TestPorts::new("test-payments", &[include_str!("../migrations/0001_objects.sql")])
 }
 
 fn call(ports: &TestPorts) -> Call {

@@ -30,14 +30,14 @@ pub fn grants(
     findings: &mut Vec<Finding>,
 ) -> Grants {
     let mut fault = |text: String| findings.push(Finding { place: component.place.clone(), text });
-    let given = [component.sql, component.kv, !component.outbound_hosts.is_empty()];
+    let given = [component.granted.sql, component.granted.kv, !component.granted.outbound_hosts.is_empty()];
     for ((port, line), given) in GRANTED.iter().zip(given) {
         if shape.imports.contains_key(*port) && !given {
             fault(format!("component.{name}: it imports `{}`, which is not granted; write {line}", short(port)));
         }
     }
     let mut outbound_hosts = Vec::new();
-    for template in &component.outbound_hosts {
+    for template in &component.granted.outbound_hosts {
         match values.fill(template) {
             Ok(host) => match check_outbound_host(&host) {
                 Ok(()) => outbound_hosts.push(host),
@@ -47,7 +47,7 @@ pub fn grants(
         }
     }
     let mut variables = BTreeMap::new();
-    for (variable, template) in &component.variables {
+    for (variable, template) in &component.granted.variables {
         match values.fill(template) {
             Ok(value) => {
                 variables.insert(variable.clone(), value);
@@ -57,8 +57,8 @@ pub fn grants(
     }
     Grants {
         component: name.into(),
-        sql: component.sql.then(|| name.into()),
-        kv: component.kv.then(|| name.into()),
+        sql: component.granted.sql.then(|| name.into()),
+        kv: component.granted.kv.then(|| name.into()),
         // No key of the manifest is about passwords: to import the port is to be granted it.
         passwords: shape.imports.keys().any(|import| short(import) == "passwords"),
         outbound_hosts,
@@ -92,11 +92,6 @@ pub fn joint_grants<'a>(outer: &Part, inner: impl Iterator<Item = &'a Part>) -> 
         }
     }
     Ok(grants)
-}
-
-/// The link for an interface, by its full name or the short one.
-pub fn link_for<'a>(component: &'a Component, interface: &str) -> Option<&'a Link> {
-    component.links.get(interface).or_else(|| component.links.get(short(interface)))
 }
 
 /// Checks everything that involves more than one component or the host; answers with warnings.
@@ -134,7 +129,12 @@ pub fn callees_first(manifest: &Manifest) -> Result<Vec<&str>, Vec<&str>> {
             return Err(circle);
         }
         path.push(name);
-        for target in manifest.components.get(name).into_iter().flat_map(targets) {
+        for target in manifest
+            .components
+            .get(name)
+            .into_iter()
+            .flat_map(|component| component.links.values().flat_map(Link::targets))
+        {
             if manifest.components.contains_key(target) {
                 visit(target, manifest, path, done)?;
             }
@@ -148,14 +148,6 @@ pub fn callees_first(manifest: &Manifest) -> Result<Vec<&str>, Vec<&str>> {
         visit(name, manifest, &mut Vec::new(), &mut done)?;
     }
     Ok(done)
-}
-
-/// Everyone a component is linked to.
-fn targets(component: &Component) -> impl Iterator<Item = &str> {
-    component.links.values().flat_map(|link| match link {
-        Link::One(target) => vec![target.as_str()],
-        Link::Many(targets) => targets.values().map(String::as_str).collect(),
-    })
 }
 
 /// One component and all the others.
@@ -184,7 +176,7 @@ impl Checker<'_> {
             if PORT_INTERFACES.contains(&interface.as_str()) {
                 continue;
             }
-            match link_for(self.component, interface) {
+            match self.component.link(interface) {
                 Some(Link::One(target)) => self.check_link(interface, interface, target, &mut findings),
                 Some(Link::Many(targets)) => match singular(interface) {
                     Some(singular) => {
@@ -281,7 +273,7 @@ impl Checker<'_> {
                 "it hears topics and does not export `{SUBSCRIBER}`; remove `topics` or export it"
             )));
         }
-        if self.component.migrations.is_some() && !self.component.sql {
+        if self.component.migrations.is_some() && !self.component.granted.sql {
             findings.push(self.finding(
                 "it has migrations and no database; write sqlite_databases = [\"default\"] or remove `migrations`",
             ));

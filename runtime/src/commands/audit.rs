@@ -8,13 +8,13 @@ use std::{
 };
 
 use reqwest::Method;
+use souk_server::trace::{self, Trace};
 
 use super::{Outcome, Place, operator::Running};
 use crate::{
     app::App,
     call::{Failure, Scope},
     edge::{AuditPage, Context, Typed},
-    trace::{self, Trace},
     variables::Make,
 };
 

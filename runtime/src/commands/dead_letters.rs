@@ -4,9 +4,9 @@ use std::fmt::Write as _;
 
 use clap::Subcommand;
 use reqwest::Method;
+use souk_store::{Replay, Store};
 
 use super::{Outcome, Place, operator::Running};
-use crate::providers::{Providers, Replay};
 
 /// Where a running host is asked.
 pub const PATH: &str = "/dead-letters";
@@ -32,12 +32,12 @@ pub async fn run(place: &Place, action: &Action) -> anyhow::Result<Outcome> {
     let running = Running::find(&place.data).await;
     let text = match (action, running) {
         (Action::List, Some(host)) => host.ask(Method::POST, PATH).await?,
-        (Action::List, None) => list(&*place.providers()?)?,
+        (Action::List, None) => list(&*place.store()?).await?,
         (Action::Replay { id }, Some(host)) => {
             let id = id.map(|id| id.to_string()).unwrap_or_default();
             host.ask(Method::POST, &format!("{PATH}/replay?{id}")).await?
         }
-        (Action::Replay { id }, None) => replay(&*place.providers()?, *id)?,
+        (Action::Replay { id }, None) => replay(&*place.store()?, *id).await?,
     };
     print!("{text}");
     let well = !matches!(action, Action::List) || text.trim_end().ends_with(NONE);
@@ -45,8 +45,8 @@ pub async fn run(place: &Place, action: &Action) -> anyhow::Result<Outcome> {
 }
 
 /// The oldest dead letters, one a line, and how many these are.
-pub fn list(providers: &Providers) -> anyhow::Result<String> {
-    let letters = providers.dead_letters(LISTED_MAX)?;
+pub async fn list(store: &Store) -> anyhow::Result<String> {
+    let letters = store.dead_letters(LISTED_MAX).await?;
     let mut text = String::new();
     for letter in &letters {
         let event = &letter.event;
@@ -60,8 +60,8 @@ pub fn list(providers: &Providers) -> anyhow::Result<String> {
     Ok(text)
 }
 
-/// Puts one or all of them back. Blocks.
-pub fn replay(providers: &Providers, id: Option<i64>) -> anyhow::Result<String> {
+/// Puts one or all of them back.
+pub async fn replay(store: &Store, id: Option<i64>) -> anyhow::Result<String> {
     let which = id.map_or(Replay::All, Replay::One);
-    Ok(format!("{} to be delivered again\n", providers.replay(which)?))
+    Ok(format!("{} to be delivered again\n", store.replay(which).await?))
 }

@@ -1,30 +1,32 @@
-//! `souk migrate`: brings the tables of every component up to date.
+//! `souk migrate`: brings the tables of every component up to date, and makes the secrets that are missing.
 
 use anyhow::Context;
+use souk_store::Store;
 
 use super::{Outcome, Place};
-use crate::{app::Parts, providers::Providers, variables::Make};
+use crate::{app::Parts, variables::Make};
 
 /// Applies what has not been applied and says what that was.
-pub fn run(place: &Place) -> anyhow::Result<Outcome> {
+pub async fn run(place: &Place) -> anyhow::Result<Outcome> {
     let engine = place.engine()?;
-    let parts = place.load(&engine, Make::Nothing)?;
+    // Here too, since on a lattice and under Spin no `souk up` ever makes them.
+    let parts = place.load(&engine, Make::Missing)?;
     let host = place.open(engine, &parts)?;
-    for (component, applied) in apply(&host.providers, &parts)? {
+    for (component, applied) in apply(&host.providers.store, &parts).await? {
         println!("{component}: {applied} applied");
     }
     Ok(Outcome::Good)
 }
 
 /// Applies the migrations of every component; answers how many that were, by component.
-pub fn apply(providers: &Providers, parts: &Parts) -> anyhow::Result<Vec<(String, u32)>> {
-    parts
-        .migrations()
-        .map(|(component, dir)| {
-            let applied = providers
-                .migrate(component, dir)
-                .with_context(|| format!("the migrations of {component} in {}", dir.display()))?;
-            Ok((component.to_owned(), applied))
-        })
-        .collect()
+pub async fn apply(store: &Store, parts: &Parts) -> anyhow::Result<Vec<(String, u32)>> {
+    let mut all = Vec::new();
+    for (component, dir) in parts.migrations() {
+        let applied = store
+            .migrate(component, dir)
+            .await
+            .with_context(|| format!("the migrations of {component} in {}", dir.display()))?;
+        all.push((component.to_owned(), applied));
+    }
+    Ok(all)
 }

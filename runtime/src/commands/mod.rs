@@ -2,6 +2,7 @@
 
 pub mod audit;
 pub mod backup;
+pub mod compose;
 pub mod dead_letters;
 pub mod inspect;
 pub mod migrate;
@@ -12,13 +13,15 @@ pub mod up;
 use std::{fmt, path::PathBuf, sync::Arc};
 
 use clap::Args;
+use souk_store::{Database, Settings, Store};
 
 use crate::{
     app::{Host, Parts},
     engine::Engine,
     manifest::{self, Finding, Manifest},
     metrics::Metrics,
-    providers::{Providers, Settings},
+    providers::Providers,
+    readiness::Readiness,
     variables::{Make, Sources, Values},
 };
 
@@ -61,6 +64,10 @@ pub struct Place {
     /// Values of variables, as lines of name = "value". The environment (SPIN_VARIABLE_NAME) is stronger.
     #[arg(long, global = true, value_name = "FILE")]
     pub variables: Option<PathBuf>,
+    /// A database of Postgres in place of the data directory's file: postgres://user@host/database. Several hosts may
+    /// share it. Give an address with a password in the environment, where no list of processes shows it.
+    #[arg(long, global = true, value_name = "ADDRESS", env = "SOUK_SQL", hide_env_values = true)]
+    pub sql: Option<String>,
 }
 
 impl Place {
@@ -86,16 +93,25 @@ impl Place {
     /// Opens the database of the application.
     pub fn open(&self, engine: Engine, parts: &Parts) -> anyhow::Result<Host> {
         let metrics = Arc::new(Metrics::new()?);
-        let mut settings = Settings::new(&self.data);
-        settings.subscribers = parts.topics();
+        let mut settings = Settings::new(self.database());
+        settings.subscribers = parts.manifest.topics();
         let providers = Providers::open(settings, &metrics.registry)?;
-        Ok(Host { engine, providers, metrics })
+        Ok(Host { engine, providers, metrics, readiness: Readiness::new() })
     }
 
     /// Opens the database alone, for commands that need no component.
-    pub fn providers(&self) -> anyhow::Result<Arc<Providers>> {
-        let exists = self.data.is_dir();
-        anyhow::ensure!(exists, "{} does not exist; name the data directory with --data DIR", self.data.display());
-        Providers::open(Settings::new(&self.data), &prometheus::Registry::new())
+    pub fn store(&self) -> anyhow::Result<Arc<Store>> {
+        if self.sql.is_none() {
+            let exists = self.data.is_dir();
+            anyhow::ensure!(exists, "{} does not exist; name the data directory with --data DIR", self.data.display());
+        }
+        Store::open(Settings::new(self.database()), &prometheus::Registry::new())
+    }
+
+    fn database(&self) -> Database {
+        match &self.sql {
+            Some(address) => Database::Postgres(address.clone()),
+            None => Database::Sqlite(self.data.clone()),
+        }
     }
 }

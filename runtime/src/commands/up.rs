@@ -13,21 +13,23 @@ use std::{
 
 use anyhow::Context as _;
 use clap::Args;
+use souk_server::{DRAIN_MAX, trace::Trace};
+use souk_store::{Deliver, values};
 use tokio::{
     net::TcpListener,
+    runtime::Handle,
     signal::unix::{SignalKind, signal},
     sync::watch,
 };
 
-use super::{Outcome, Place, migrate, operator::Announced};
+use super::{Outcome, Place, operator::Announced};
 use crate::{
     app::{Host, Parts},
     call::Scope,
     edge::{Context, Event},
-    ports::bindings::souk::shop::events,
-    providers::Deliver,
-    server::{self, DRAIN_MAX, Shared},
-    trace::Trace,
+    metrics::Metrics,
+    readiness::{Preparation, Secrets, Tables},
+    server::{self, Shared},
     variables::Make,
 };
 
@@ -52,26 +54,43 @@ pub struct Up {
     /// Leaves the tables as they are.
     #[arg(long)]
     pub no_migrate: bool,
+    /// Takes over a database of Postgres that was used with other secrets: sessions end, and hosts with those others
+    /// do not start any more.
+    #[arg(long, requires = "sql")]
+    pub replace_secrets: bool,
+}
+
+impl Up {
+    fn preparation(&self, host: Host, parts: Arc<Parts>) -> Preparation {
+        let tables = if self.no_migrate { Tables::LeftAlone } else { Tables::Migrated };
+        let secrets = match (&self.place.sql, self.replace_secrets) {
+            (None, _) => Secrets::Beside,
+            (Some(_), false) => Secrets::Same,
+            (Some(_), true) => Secrets::Replaced,
+        };
+        Preparation { host, parts, tables, secrets }
+    }
 }
 
 /// Serves until told to stop.
 pub async fn run(up: Up) -> anyhow::Result<Outcome> {
     let started = Instant::now();
     let engine = up.place.engine()?;
-    let parts = up.place.load(&engine, Make::Missing)?;
+    let parts = Arc::new(up.place.load(&engine, Make::Missing)?);
     warn(&parts);
     let host = up.place.open(engine, &parts)?;
-    if !up.no_migrate {
-        migrated(&host, &parts)?;
-    }
+    let preparation = up.preparation(host.clone(), parts.clone());
+    host.readiness.prepare(&preparation).await?;
     let app = parts.join(&host)?;
-    let shared = Shared::new(app, host.metrics.clone(), up.trusted_proxy.clone());
+    let shared = Shared::new(app, host.metrics.server.clone(), up.trusted_proxy.clone());
     let listener = bind(up.listen, "--listen").await?;
     let private = bind(up.private, "--private").await?;
     let (listening, operating) = (listener.local_addr()?, private.local_addr()?);
     let (stop, stopped) = watch::channel(false);
-    let relay = tokio::spawn(host.providers.clone().run_relay(deliver(shared.clone()), stopped.clone()));
-    tokio::spawn(server::operator::serve(private, shared.clone(), host.providers.clone()));
+    let relay = tokio::spawn(relay(host.clone(), shared.clone(), stopped.clone()));
+    let readiness = host.readiness.clone();
+    tokio::spawn(async move { readiness.watch(&preparation).await });
+    tokio::spawn(server::operator::serve(private, shared.clone(), host.clone()));
     let _announced = Announced::at(&up.place.data, operating)?;
     tracing::info!(
         listen = %listening,
@@ -81,7 +100,7 @@ pub async fn run(up: Up) -> anyhow::Result<Outcome> {
         "listening"
     );
     eprintln!("souk: {} at http://{listening}", parts.manifest.name);
-    let serving = tokio::spawn(server::serve(listener, shared.clone(), stopped));
+    let serving = tokio::spawn(souk_server::serve(listener, shared.clone(), stopped));
     let signals = watch_signals(&up, &host, &shared);
     signals.await?;
     tracing::info!("stopping; requests under way are finished");
@@ -105,13 +124,14 @@ fn warn(parts: &Parts) {
     }
 }
 
-fn migrated(host: &Host, parts: &Parts) -> anyhow::Result<()> {
-    for (component, applied) in migrate::apply(&host.providers, parts)? {
-        if applied > 0 {
-            tracing::info!(component, applied, "migrated");
-        }
+/// Delivers events once there are tables for what they cause.
+async fn relay(host: Host, shared: Arc<Shared>, mut stopped: watch::Receiver<bool>) {
+    let deliver = deliver(shared, host.metrics.clone());
+    tokio::select! {
+        () = host.readiness.prepared() => {}
+        _ = stopped.wait_for(|stopped| *stopped) => return,
     }
-    Ok(())
+    host.providers.store.clone().run_relay(deliver, stopped).await;
 }
 
 /// Returns when the process is told to stop; reloads whenever it is told to.
@@ -138,9 +158,8 @@ fn reload(up: &Up, host: &Host, shared: &Shared) {
     let result = up.place.load(&host.engine, Make::Missing).map_err(anyhow::Error::from).and_then(|parts| {
         let old = shared.app.load();
         warn(&parts);
-        if !up.no_migrate {
-            migrated(host, &parts)?;
-        }
+        let parts = Arc::new(parts);
+        Handle::current().block_on(up.preparation(host.clone(), parts.clone()).run())?;
         let app = parts.join(host)?;
         let changed: Vec<_> =
             app.digests.iter().filter(|(name, digest)| old.digests.get(*name) != Some(digest)).collect();
@@ -150,7 +169,7 @@ fn reload(up: &Up, host: &Host, shared: &Shared) {
             "reloaded"
         );
         shared.app.store(Arc::new(app));
-        host.providers.set_subscribers(parts.topics());
+        host.providers.store.set_subscribers(parts.manifest.topics());
         Ok(())
     });
     let outcome = match result {
@@ -160,20 +179,20 @@ fn reload(up: &Up, host: &Host, shared: &Shared) {
             "refused"
         }
     };
-    shared.metrics.reloads.with_label_values(&[outcome]).inc();
+    host.metrics.reloads.with_label_values(&[outcome]).inc();
 }
 
 /// Delivers events to whatever application is in place.
-fn deliver(shared: Arc<Shared>) -> Deliver {
-    Arc::new(move |component: String, event: events::Event| {
-        let shared = shared.clone();
+fn deliver(shared: Arc<Shared>, metrics: Arc<Metrics>) -> Deliver {
+    Arc::new(move |component: String, event: values::Event| {
+        let (shared, metrics) = (shared.clone(), metrics.clone());
         let delivery: Pin<Box<dyn Future<Output = Result<(), String>> + Send>> =
-            Box::pin(async move { hear(&shared, &component, event).await });
+            Box::pin(async move { hear(&shared, &metrics, &component, event).await });
         delivery
     })
 }
 
-async fn hear(shared: &Shared, component: &str, event: events::Event) -> Result<(), String> {
+async fn hear(shared: &Shared, metrics: &Metrics, component: &str, event: values::Event) -> Result<(), String> {
     let started = Instant::now();
     let subscriber = shared.app.load().subscribers.get(component).cloned();
     let subscriber = subscriber.ok_or_else(|| format!("{component} hears no events any more"))?;
@@ -207,8 +226,8 @@ async fn hear(shared: &Shared, component: &str, event: events::Event) -> Result<
         }
     };
     let (interface, function) = (subscriber.interface, subscriber.function);
-    shared.metrics.calls.with_label_values(&[interface, function, outcome]).inc();
-    shared.metrics.call_latency.with_label_values(&[interface, function]).observe(started.elapsed().as_secs_f64());
+    metrics.calls.with_label_values(&[interface, function, outcome]).inc();
+    metrics.call_latency.with_label_values(&[interface, function]).observe(started.elapsed().as_secs_f64());
     tracing::info!(
         request_id = &*request_id,
         trace_id = %format_args!("{:032x}", trace.trace_id),

@@ -1,8 +1,10 @@
 //! The manifest, `spin.toml`: which components there are, what they may reach, and how requests get to them.
 //!
 //! One file serves Spin and this host. What Spin knows keeps Spin's meaning; what it does not know stands in
-//! `[component.X.tool.souk]` and `[application.tool.souk]`, which Spin ignores. Reading reports every mistake
-//! of the file at once. Whether the components fit together is checked by `app`, which has their types.
+//! `[component.X.tool.souk]` and `[application.tool.souk]`, which Spin ignores. Where Spin runs a composite (see
+//! `compose`) and this host the component alone, `tool.souk` has its own `source` and grants, which count here.
+//! Reading reports every mistake of the file at once. Whether the components fit together is checked by `app`,
+//! which has their types.
 //!
 //! It is long because each key has its type, its limits and its advice in one place.
 
@@ -22,7 +24,9 @@ use toml::{
 pub use reader::Finding;
 use reader::{Findings, Section, nearest};
 
-use crate::route::Pattern;
+use souk_server::route::Pattern;
+
+use crate::shape::short;
 
 /// Memory of one instance unless the manifest says otherwise, in MiB.
 const MEMORY_MIB_DEFAULT: u64 = 64;
@@ -42,6 +46,8 @@ const BODY_BYTES_DEFAULT: u64 = 1 << 20;
 const BODY_BYTES_MAX: u64 = 64 << 20;
 /// The highest rate that a manifest may set, in requests per minute and client.
 const RATE_PER_MINUTE_MAX: u64 = 1_000_000;
+/// The platforms, beside this host, that a component can be for.
+const PLATFORMS: [&str; 1] = ["spin"];
 
 /// A manifest that reads well.
 #[derive(Clone, Debug)]
@@ -58,6 +64,8 @@ pub struct Manifest {
     pub routes: Vec<Route>,
     /// The components by name.
     pub components: BTreeMap<String, Component>,
+    /// Components that are for another platform alone, by name. This host skips them and the routes that lead to them.
+    pub foreign: BTreeMap<String, Component>,
 }
 
 /// An application variable.
@@ -101,14 +109,10 @@ pub struct Component {
     pub place: String,
     /// The file to load.
     pub source: PathBuf,
-    /// Destinations it may reach, in Spin's notation, with templates not yet filled in.
-    pub outbound_hosts: Vec<String>,
-    /// Whether it may use the key-value store.
-    pub kv: bool,
-    /// Whether it may use the database.
-    pub sql: bool,
-    /// Values it may read, with templates not yet filled in.
-    pub variables: BTreeMap<String, String>,
+    /// What it is granted.
+    pub granted: Granted,
+    /// What Spin grants the composite that runs there in its place: it has to do for all that are inside.
+    pub granted_composite: Granted,
     /// Who answers its imports, by interface.
     pub links: BTreeMap<String, Link>,
     /// Those of its links that run inside the same instance graph for the routes that lead here.
@@ -119,6 +123,19 @@ pub struct Component {
     pub migrations: Option<PathBuf>,
     /// What bounds it.
     pub limits: Limits,
+}
+
+/// What the manifest lets a component use.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Granted {
+    /// Destinations it may reach, in Spin's notation, with templates not yet filled in.
+    pub outbound_hosts: Vec<String>,
+    /// Whether it may use the key-value store.
+    pub kv: bool,
+    /// Whether it may use the database.
+    pub sql: bool,
+    /// Values it may read, with templates not yet filled in.
+    pub variables: BTreeMap<String, String>,
 }
 
 /// Who answers the calls to one imported interface.
@@ -183,7 +200,42 @@ impl Manifest {
             generate: BTreeMap::new(),
             routes: Vec::new(),
             components: BTreeMap::new(),
+            foreign: BTreeMap::new(),
         }
+    }
+
+    /// A component, be it for this host or for another platform.
+    pub fn component(&self, name: &str) -> Option<&Component> {
+        self.components.get(name).or_else(|| self.foreign.get(name))
+    }
+
+    /// Who hears which topic.
+    pub fn topics(&self) -> BTreeMap<String, Vec<String>> {
+        let mut topics: BTreeMap<String, Vec<String>> = BTreeMap::new();
+        for (name, component) in &self.components {
+            for topic in &component.topics {
+                topics.entry(topic.clone()).or_default().push(name.clone());
+            }
+        }
+        topics
+    }
+}
+
+impl Component {
+    /// The link for an interface, by its full name or the short one.
+    pub fn link(&self, interface: &str) -> Option<&Link> {
+        self.links.get(interface).or_else(|| self.links.get(short(interface)))
+    }
+}
+
+impl Link {
+    /// The components that answer.
+    pub fn targets(&self) -> impl Iterator<Item = &str> {
+        let (one, many) = match self {
+            Self::One(target) => (Some(target), None),
+            Self::Many(targets) => (None, Some(targets.values())),
+        };
+        one.into_iter().chain(many.into_iter().flatten()).map(String::as_str)
     }
 }
 
@@ -214,12 +266,18 @@ fn read(root: &Section<'_, '_>, dir: &Path, findings: &Findings<'_>) -> Manifest
         .section("variables")
         .map(|section| named(&section, |section| read_variable(section, findings)))
         .unwrap_or_default();
-    let components: BTreeMap<_, _> = root
+    let all: BTreeMap<_, _> = root
         .section("component")
         .map(|section| named(&section, |section| read_component(section, dir, findings)))
         .unwrap_or_default();
-    let routes = root.section("trigger").map(|section| read_routes(&section, findings)).unwrap_or_default();
-    let manifest = Manifest { name, version, variables, generate, routes, components };
+    let (mut components, mut foreign) = (BTreeMap::new(), BTreeMap::new());
+    for (name, (component, platform)) in all {
+        let place = if platform.is_some() { &mut foreign } else { &mut components };
+        place.insert(name, component);
+    }
+    let mut routes = root.section("trigger").map(|section| read_routes(&section, findings)).unwrap_or_default();
+    routes.retain(|route| !foreign.contains_key(&route.component));
+    let manifest = Manifest { name, version, variables, generate, routes, components, foreign };
     check_names(&manifest, root, findings);
     // Only now: the keys above have been asked for.
     for key in ["spin_manifest_version", "application", "variables", "component", "trigger"] {
@@ -325,7 +383,12 @@ fn read_routes(section: &Section<'_, '_>, findings: &Findings<'_>) -> Vec<Route>
     routes
 }
 
-fn read_component(section: Section<'_, '_>, dir: &Path, findings: &Findings<'_>) -> Option<Component> {
+/// A component, and the platform that it is for when that is not this host.
+fn read_component(
+    section: Section<'_, '_>,
+    dir: &Path,
+    findings: &Findings<'_>,
+) -> Option<(Component, Option<String>)> {
     // What only Spin acts on: it builds, mounts files and composes; this host does none of these.
     section.ignore(&[
         "description",
@@ -353,35 +416,48 @@ fn read_component(section: Section<'_, '_>, dir: &Path, findings: &Findings<'_>)
         }
         (None, None) => section.required_string("source", "target/component.wasm"),
     };
-    let stores = section.strings("key_value_stores");
-    let databases = section.strings("sqlite_databases");
-    for (key, labels) in [("key_value_stores", &stores), ("sqlite_databases", &databases)] {
-        if let Some(other) = labels.iter().find(|label| *label != "default") {
-            section.fault(format_args!("there is no `{other}` here; write {key} = [\"default\"]"));
-        }
-    }
-    let variables = section.section("variables").map(|section| texts(&section)).unwrap_or_default();
-    let outbound_hosts = section.strings("allowed_outbound_hosts");
+    let granted_composite = read_granted(&section, &Granted::default());
+    let granted = tool.as_ref().map(|souk| read_granted(souk, &granted_composite));
     let souk = tool.map(|souk| read_souk(souk, dir)).unwrap_or_default();
     section.finish();
-    Some(Component {
+    let component = Component {
         place,
         source: dir.join(source?),
-        outbound_hosts,
-        kv: !stores.is_empty(),
-        sql: !databases.is_empty(),
-        variables,
+        granted: granted.unwrap_or_else(|| granted_composite.clone()),
+        granted_composite,
         links: souk.links,
         fuse: souk.fuse,
         topics: souk.topics,
         migrations: souk.migrations,
         limits: souk.limits,
-    })
+    };
+    Some((component, souk.platform))
+}
+
+/// The grants of a table; where it has no such key, those that are given.
+fn read_granted(section: &Section<'_, '_>, otherwise: &Granted) -> Granted {
+    let labels = |key: &'static str, otherwise: bool| {
+        let labels = section.strings(key);
+        if let Some(other) = labels.iter().find(|label| *label != "default") {
+            section.fault(format_args!("there is no `{other}` here; write {key} = [\"default\"]"));
+        }
+        if section.has(key) { !labels.is_empty() } else { otherwise }
+    };
+    let hosts = section.strings("allowed_outbound_hosts");
+    Granted {
+        outbound_hosts: if section.has("allowed_outbound_hosts") { hosts } else { otherwise.outbound_hosts.clone() },
+        kv: labels("key_value_stores", otherwise.kv),
+        sql: labels("sqlite_databases", otherwise.sql),
+        variables: section
+            .section("variables")
+            .map_or_else(|| otherwise.variables.clone(), |variables| texts(&variables)),
+    }
 }
 
 /// What `[component.X.tool.souk]` says.
 #[derive(Default)]
 struct Souk {
+    platform: Option<String>,
     links: BTreeMap<String, Link>,
     fuse: Vec<String>,
     topics: Vec<String>,
@@ -402,6 +478,13 @@ impl Default for Limits {
 }
 
 fn read_souk(section: Section<'_, '_>, dir: &Path) -> Souk {
+    let platform = section.string("platform");
+    if let Some(other) = platform.as_deref().filter(|name| !PLATFORMS.contains(name)) {
+        section.fault(format_args!(
+            "there is no platform `{other}`; write platform = \"{}\", or remove it when this host runs the component",
+            PLATFORMS.join("\" or \"")
+        ));
+    }
     let links = section.section("links").map(|links| read_links(&links)).unwrap_or_default();
     let fuse = section.strings("fuse");
     for interface in &fuse {
@@ -413,6 +496,9 @@ fn read_souk(section: Section<'_, '_>, dir: &Path) -> Souk {
         }
     }
     let topics = section.strings("topics");
+    if platform.is_some() && !topics.is_empty() {
+        section.fault("a component for another platform hears no events; remove `topics`");
+    }
     let mut seen = BTreeSet::new();
     for topic in &topics {
         if !seen.insert(topic) {
@@ -429,7 +515,7 @@ fn read_souk(section: Section<'_, '_>, dir: &Path) -> Souk {
     }
     let limits = section.section("limits").map(read_limits).unwrap_or_default();
     section.finish();
-    Souk { links, fuse, topics, migrations, limits }
+    Souk { platform, links, fuse, topics, migrations, limits }
 }
 
 fn read_limits(section: Section<'_, '_>) -> Limits {
@@ -517,20 +603,21 @@ fn check_names(manifest: &Manifest, root: &Section<'_, '_>, findings: &Findings<
             fault(&route.place, format!("there is no component `{}`; {advice}", route.component));
         }
     }
-    for (name, component) in &manifest.components {
+    for (name, component) in manifest.components.iter().chain(&manifest.foreign) {
         for (interface, link) in &component.links {
-            let targets: Vec<&String> = match link {
-                Link::One(target) => vec![target],
-                Link::Many(targets) => targets.values().collect(),
-            };
-            for target in targets.into_iter().filter(|target| !declared.contains(&target.as_str())) {
-                let advice = unknown(target);
-                fault(
-                    &component.place,
-                    format!("component.{name}: `{interface}` is linked to `{target}`, which does not exist; {advice}"),
-                );
+            for target in link.targets() {
+                let reason = if !declared.contains(&target) {
+                    format!("which does not exist; {}", unknown(target))
+                } else if manifest.foreign.contains_key(target) {
+                    "which is for another platform; link it to a component of this host".into()
+                } else {
+                    continue;
+                };
+                fault(&component.place, format!("component.{name}: `{interface}` is linked to `{target}`, {reason}"));
             }
         }
+    }
+    for (name, component) in &manifest.components {
         // A route to nobody has a finding of its own and may have been meant for this component.
         let leads_here = |route: &Route| route.component == *name || !declared.contains(&route.component.as_str());
         let routed = manifest.routes.iter().any(leads_here);

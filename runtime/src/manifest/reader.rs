@@ -186,6 +186,11 @@ impl<'a, 'f> Section<'a, 'f> {
         array.iter().filter_map(|item| self.below(key, item)).collect()
     }
 
+    /// Whether a key is there, with whatever value.
+    pub fn has(&self, key: &str) -> bool {
+        self.table.iter().any(|(name, _)| name.get_ref().as_ref() == key)
+    }
+
     /// The value of a key, of whatever type.
     pub fn get(&self, key: &'static str) -> Option<&'a Spanned<DeValue<'a>>> {
         self.asked.borrow_mut().push(key);
@@ -219,10 +224,6 @@ impl<'a, 'f> Section<'a, 'f> {
             let place = if self.path.is_empty() { "the manifest" } else { &self.path };
             self.findings.at(key.span().start, format!("{place} has no key `{name}`; {advice}, or remove it"));
         }
-    }
-
-    fn has(&self, key: &str) -> bool {
-        self.table.iter().any(|(name, _)| name.get_ref().as_ref() == key)
     }
 }
 

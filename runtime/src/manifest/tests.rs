@@ -42,7 +42,21 @@ limits = { deadline_ms = 1000, concurrency = 8 }
 
 [component.test-payments]
 source = "spin/test-payments.wasm"
+variables = { key = "{{ mode }}", other = "other" }
+key_value_stores = ["default"]
 tool.souk.source = "test-payments.wasm"
+tool.souk.variables = { key = "{{ mode }}" }
+
+[[trigger.http]]
+route = "/drain"
+component = "drain"
+
+[component.drain]
+source = "spin/drain.wasm"
+
+[component.drain.tool.souk]
+platform = "spin"
+source = "drain.wasm"
 "#;
 
 fn findings(text: &str) -> Vec<String> {
@@ -56,13 +70,21 @@ fn a_good_manifest_reads_as_it_was_meant() {
     assert_eq!(findings, []);
     assert_eq!((manifest.name.as_str(), manifest.version.as_str()), ("shop", "0.1.0"));
     let gateway = &manifest.components["gateway"];
-    assert!(gateway.kv && !gateway.sql);
+    assert!(gateway.granted.kv && !gateway.granted.sql);
+    assert_eq!(gateway.granted, gateway.granted_composite);
     assert_eq!(gateway.links["catalog"], Link::One("catalog".into()));
     assert!(matches!(&gateway.links["payment-providers"], Link::Many(many) if many["test"] == "test-payments"));
     assert_eq!((gateway.limits.memory, gateway.limits.body), (32 << 20, 1000));
     assert_eq!(gateway.limits.rate_per_minute, Some(600));
     assert_eq!(manifest.components["catalog"].topics, ["order.placed"]);
-    assert_eq!(manifest.components["test-payments"].source, Path::new("dir/test-payments.wasm"));
+    let connector = &manifest.components["test-payments"];
+    assert_eq!(connector.source, Path::new("dir/test-payments.wasm"));
+    assert!(connector.granted.kv, "what `tool.souk` does not say counts for both");
+    assert_eq!((connector.granted.variables.len(), connector.granted_composite.variables.len()), (1, 2));
+    assert!(!manifest.components.contains_key("drain"), "it is for Spin alone");
+    assert_eq!(manifest.component("drain").map(|drain| drain.source.as_path()), Some(Path::new("dir/drain.wasm")));
+    assert_eq!(manifest.routes.len(), 1, "no route of this host leads there");
+    assert_eq!(manifest.topics()["order.placed"], ["catalog"]);
     assert_eq!(manifest.generate["signing_key"], Generate::Ed25519 { public: "verifying_key".into() });
     assert_eq!(manifest.routes[0].component, "gateway");
 }
@@ -102,6 +124,10 @@ fn each_mistake_is_named_with_what_to_write() {
         ("topics = [\"order.placed\"]", "topics = [\"a.b\", \"a.b\"]", "stands twice"),
         ("topics = [\"order.placed\"]", "migrations = \"nowhere\"", "does not exist"),
         ("topics = [\"order.placed\"]", "topic = []", "write `topics`"),
+        ("platform = \"spin\"", "platform = \"sping\"", "platform = \"spin\""),
+        ("platform = \"spin\"", "platform = \"spin\"\ntopics = [\"a.b\"]", "hears no events"),
+        ("links = { catalog = \"catalog\"", "links = { catalog = \"drain\"", "for another platform"),
+        ("route = \"/drain\"", "route = \"/api/...\"", "already taken"),
         ("[application]", "[application", "not valid TOML"),
     ] {
         assert!(GOOD.contains(from), "the row `{from}` changes nothing");

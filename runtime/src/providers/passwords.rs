@@ -9,9 +9,9 @@ use argon2::password_hash::PasswordHasher as _;
 use argon2::password_hash::PasswordVerifier as _;
 use argon2::password_hash::phc::PasswordHash;
 use argon2::{Algorithm, Argon2, Params, Version};
+use prometheus::{IntGauge, Registry};
 use tokio::sync::Semaphore;
 
-use super::metrics::Metrics;
 use crate::ports::bindings::souk::shop::passwords::{PasswordError, Verdict};
 
 /// The longest password, in bytes.
@@ -35,15 +35,18 @@ const QUEUE_MAX: i64 = 64;
 pub(super) struct Passwords {
     threads: usize,
     slots: Arc<Semaphore>,
-    metrics: Arc<Metrics>,
+    /// Passwords that are being hashed or wait for it.
+    queue: IntGauge,
 }
 
 impl Passwords {
-    /// A pool of half the processors.
-    pub(super) fn new(metrics: Arc<Metrics>) -> Passwords {
+    /// A pool of half the processors, whose queue is counted.
+    pub(super) fn new(registry: &Registry) -> prometheus::Result<Passwords> {
+        let queue = IntGauge::new("souk_passwords_queue", "Passwords being hashed or waiting for it")?;
+        registry.register(Box::new(queue.clone()))?;
         let processors = std::thread::available_parallelism().map_or(1, usize::from);
         let threads = (processors / 2).max(1);
-        Passwords { threads, slots: Arc::new(Semaphore::new(threads)), metrics }
+        Ok(Passwords { threads, slots: Arc::new(Semaphore::new(threads)), queue })
     }
 
     /// `passwords.hash`.
@@ -65,7 +68,7 @@ impl Passwords {
         &self,
         work: impl FnOnce() -> Result<T, PasswordError> + Send + 'static,
     ) -> Result<T, PasswordError> {
-        let waiting = Waiting::enter(Arc::clone(&self.metrics));
+        let waiting = Waiting::enter(self.queue.clone());
         if waiting.count > QUEUE_MAX + i64::try_from(self.threads).unwrap_or_default() {
             return Err(PasswordError::Busy);
         }
@@ -81,20 +84,20 @@ impl Passwords {
 
 /// A place in the queue.
 struct Waiting {
-    metrics: Arc<Metrics>,
+    queue: IntGauge,
     count: i64,
 }
 
 impl Waiting {
-    fn enter(metrics: Arc<Metrics>) -> Waiting {
-        metrics.passwords_queue.inc();
-        Waiting { count: metrics.passwords_queue.get(), metrics }
+    fn enter(queue: IntGauge) -> Waiting {
+        queue.inc();
+        Waiting { count: queue.get(), queue }
     }
 }
 
 impl Drop for Waiting {
     fn drop(&mut self) {
-        self.metrics.passwords_queue.dec();
+        self.queue.dec();
     }
 }
 
@@ -142,13 +145,12 @@ fn verify(password: &str, hash: &str) -> Result<Verdict, PasswordError> {
 mod tests {
     use std::sync::Arc;
 
-    use super::{Algorithm, Argon2, Metrics, Params, Passwords, QUEUE_MAX, Version};
+    use super::{Algorithm, Argon2, Params, Passwords, QUEUE_MAX, Version};
     use crate::ports::bindings::souk::shop::passwords::{PasswordError, Verdict};
     use argon2::PasswordHasher as _;
 
     fn pool() -> Arc<Passwords> {
-        let metrics = Metrics::new(&prometheus::Registry::new()).expect("the registry is empty");
-        Arc::new(Passwords::new(Arc::new(metrics)))
+        Arc::new(Passwords::new(&prometheus::Registry::new()).expect("the registry is empty"))
     }
 
     #[tokio::test]
@@ -206,11 +208,11 @@ mod tests {
             let pool = Arc::clone(&pool);
             waiting.spawn(async move { pool.hash("a".into()).await });
         }
-        while pool.metrics.passwords_queue.get() < i64::try_from(places).expect("it is small") {
+        while pool.queue.get() < i64::try_from(places).expect("it is small") {
             tokio::task::yield_now().await;
         }
         assert!(matches!(pool.hash("a".into()).await, Err(PasswordError::Busy)));
         waiting.shutdown().await;
-        assert_eq!(pool.metrics.passwords_queue.get(), 0, "whoever gives up leaves the queue");
+        assert_eq!(pool.queue.get(), 0, "whoever gives up leaves the queue");
     }
 }

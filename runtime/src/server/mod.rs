@@ -1,182 +1,88 @@
-//! The HTTP server: connections, their limits, and the end of them.
-//!
-//! One task per connection, HTTP/1.1 only. A proxy in front may speak HTTP/2 and TLS; it is believed about the
-//! client only when its address was named.
+//! The HTTP side of the host: what `souk-server` needs to know of an application of components.
 
-mod answer;
-mod guard;
 pub mod operator;
-mod request;
 
-use std::{
-    collections::HashMap,
-    convert::Infallible,
-    net::{IpAddr, SocketAddr},
-    sync::{
-        Arc, Mutex, PoisonError,
-        atomic::{AtomicBool, Ordering},
-    },
-    time::Duration,
+use std::{sync::Arc, time::Instant};
+
+use souk_server::{Problem, WAIT_MAX, rate::Limiter, trace::Trace};
+
+use crate::{
+    app::{App, Edge},
+    call::{Failure, Scope},
+    edge,
 };
 
-use arc_swap::ArcSwap;
-use hyper::{body::Incoming, header::TRANSFER_ENCODING, server::conn::http1, service::service_fn};
-use hyper_util::{
-    rt::{TokioIo, TokioTimer},
-    server::graceful::GracefulShutdown,
-};
-use tokio::{
-    net::{TcpListener, TcpStream},
-    sync::{Semaphore, watch},
-};
+/// What every connection and every delivery needs.
+pub type Shared = souk_server::Shared<App>;
 
-use self::{
-    guard::{Guarded, PATIENCE, Phase},
-    request::Framing,
-};
-use crate::{app::App, metrics::Metrics};
+impl souk_server::Application for App {
+    type Edge = Edge;
 
-/// Open connections; more wait in the kernel's queue.
-const CONNECTIONS_MAX: usize = 4_096;
-/// Open connections of one address; more are closed at once. A named proxy is not counted.
-const CONNECTIONS_PER_CLIENT_MAX: usize = 1_024;
-/// Headers that are parsed at all. Between the documented limit and this one the client gets a problem document.
-const HEADERS_PARSED_MAX: usize = 256;
-/// Bytes of a head that are parsed at all.
-const HEAD_BYTES_PARSED_MAX: usize = 64 << 10;
-/// How long requests may go on after the server was told to stop.
-pub const DRAIN_MAX: Duration = Duration::from_secs(30);
+    fn edge(&self, path: &str) -> Option<&Arc<Edge>> {
+        self.routes.find(path)
+    }
 
-/// What every connection needs.
-pub struct Shared {
-    /// The application that answers; replaced as a whole by a reload.
-    pub app: ArcSwap<App>,
-    /// What is counted.
-    pub metrics: Arc<Metrics>,
-    /// Proxies that are believed about the client and the origin.
-    pub trusted_proxies: Vec<IpAddr>,
-    draining: AtomicBool,
-    clients: Mutex<HashMap<IpAddr, usize>>,
+    fn unready(&self) -> Option<&'static str> {
+        self.readiness.unready()
+    }
 }
 
-impl Shared {
-    /// Shares an application.
-    pub fn new(app: App, metrics: Arc<Metrics>, trusted_proxies: Vec<IpAddr>) -> Arc<Self> {
-        Arc::new(Self {
-            app: ArcSwap::from_pointee(app),
-            metrics,
-            trusted_proxies,
-            draining: AtomicBool::new(false),
-            clients: Mutex::default(),
-        })
+impl souk_server::Edge for Edge {
+    fn route(&self) -> &str {
+        &self.route
     }
 
-    /// Whether the server was told to stop.
-    pub fn draining(&self) -> bool {
-        self.draining.load(Ordering::Relaxed)
+    fn component(&self) -> &str {
+        &self.handle.unit.name
     }
 
-    /// Counts a connection of a client, unless it has too many.
-    fn admit(self: &Arc<Self>, client: IpAddr) -> Option<Admitted> {
-        let mut clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
-        let open = clients.entry(client).or_default();
-        if *open >= CONNECTIONS_PER_CLIENT_MAX && !self.trusted_proxies.contains(&client) {
-            return None;
+    fn body_bytes_max(&self) -> usize {
+        self.handle.unit.limits.body
+    }
+
+    fn limiter(&self) -> Option<&Limiter> {
+        self.limiter.as_ref()
+    }
+
+    async fn handle(&self, request: souk_server::Request, trace: Trace) -> Result<souk_server::Response, Problem> {
+        if !self.readiness.is_prepared() {
+            return Err(Problem::Unavailable);
         }
-        *open += 1;
-        self.metrics.connections.inc();
-        Some(Admitted { shared: self.clone(), client })
-    }
-}
-
-/// A counted connection.
-struct Admitted {
-    shared: Arc<Shared>,
-    client: IpAddr,
-}
-
-impl Drop for Admitted {
-    fn drop(&mut self) {
-        self.shared.metrics.connections.dec();
-        let mut clients = self.shared.clients.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(open) = clients.get_mut(&self.client) {
-            *open -= 1;
-            if *open == 0 {
-                clients.remove(&self.client);
-            }
-        }
-    }
-}
-
-/// Serves requests until told to stop, and then finishes those under way.
-pub async fn serve(listener: TcpListener, shared: Arc<Shared>, mut stop: watch::Receiver<bool>) {
-    let connections = Arc::new(Semaphore::new(CONNECTIONS_MAX));
-    let graceful = GracefulShutdown::new();
-    loop {
-        let accepted = tokio::select! {
-            biased;
-            _ = stop.wait_for(|stop| *stop) => break,
-            accepted = accept(&listener, &connections) => accepted,
-        };
-        let Some((stream, peer, permit)) = accepted else { continue };
-        let Some(admitted) = shared.admit(peer.ip().to_canonical()) else { continue };
-        let phase = Phase::default();
-        let client = request::Connection::new(peer.ip().to_canonical(), &shared.trusted_proxies);
-        let service = {
-            let (shared, phase) = (shared.clone(), phase.clone());
-            service_fn(move |request: hyper::Request<Incoming>| {
-                phase.busy();
-                let (shared, phase, client) = (shared.clone(), phase.clone(), client.clone());
-                async move {
-                    let chunked = request.headers().contains_key(TRANSFER_ENCODING);
-                    let framing = if chunked && phase.hides_a_length() { Framing::Twice } else { Framing::Once };
-                    let response = answer::answer(&shared, &client, framing, request).await;
-                    phase.idle();
-                    Ok::<_, Infallible>(response)
+        let unit = &self.handle.unit;
+        let scope = Scope::new(request.id.clone(), trace.trace_id, Instant::now() + unit.limits.deadline);
+        let called = async {
+            let _turn = match unit.try_turn() {
+                Some(turn) => turn,
+                None => {
+                    let _waiting = self.queue.enter().ok_or(Failure::Busy)?;
+                    unit.turn(scope.deadline, WAIT_MAX).await?
                 }
-            })
+            };
+            let (response,) = self.handle.call(&scope, trace.span_id, (given(request),)).await?;
+            Ok(response)
         };
-        let connection = http1::Builder::new()
-            .timer(TokioTimer::new())
-            .header_read_timeout(None) // `Guarded` has the deadlines, kept connections included
-            .max_headers(HEADERS_PARSED_MAX)
-            .max_header_size(HEAD_BYTES_PARSED_MAX)
-            .half_close(false)
-            .serve_connection(TokioIo::new(Guarded::new(stream, phase, PATIENCE)), service);
-        let connection = graceful.watch(connection);
-        tokio::spawn(async move {
-            if let Err(error) = connection.await {
-                tracing::debug!(%error, "connection ended early");
+        let answer: Result<edge::Response, Failure> = called.await;
+        let response = answer.map_err(|failure| {
+            unit.failed(&failure, &scope, self.handle.interface, self.handle.function);
+            match failure {
+                Failure::Busy => Problem::Overloaded,
+                Failure::Deadline => Problem::DeadlineExceeded,
+                Failure::Trap(_) => Problem::Internal,
             }
-            drop((admitted, permit));
-        });
-    }
-    shared.draining.store(true, Ordering::Relaxed);
-    drop(listener);
-    if tokio::time::timeout(DRAIN_MAX, graceful.shutdown()).await.is_err() {
-        tracing::warn!("requests were still under way when the time to finish them was over");
+        })?;
+        Ok(souk_server::Response { status: response.status, headers: response.headers, body: response.body })
     }
 }
 
-/// The next connection, with its place among all.
-async fn accept(
-    listener: &TcpListener,
-    connections: &Arc<Semaphore>,
-) -> Option<(TcpStream, SocketAddr, tokio::sync::OwnedSemaphorePermit)> {
-    /// Out of file descriptors: accepting again at once would only burn time.
-    const PAUSE: Duration = Duration::from_millis(50);
-    let permit = connections.clone().acquire_owned().await.ok()?;
-    match listener.accept().await {
-        Ok((stream, peer)) => {
-            if let Err(error) = stream.set_nodelay(true) {
-                tracing::debug!(%error, "nodelay refused");
-            }
-            Some((stream, peer, permit))
-        }
-        Err(error) => {
-            tracing::warn!(%error, "a connection could not be accepted");
-            tokio::time::sleep(PAUSE).await;
-            None
-        }
+fn given(request: souk_server::Request) -> edge::Request {
+    edge::Request {
+        id: request.id.as_ref().into(),
+        method: request.method,
+        path: request.path,
+        query: request.query,
+        origin: request.origin,
+        client: request.client,
+        headers: request.headers,
+        body: request.body,
     }
 }

@@ -158,7 +158,13 @@ pub struct Host {
 impl Host {
     /// Starts the host in a directory that has a manifest, and waits until it listens.
     pub fn up(dir: &Dir) -> Self {
+        Self::up_with(dir, &[])
+    }
+
+    /// The same with something in its environment.
+    pub fn up_with(dir: &Dir, environment: &[(&str, &str)]) -> Self {
         let mut child = command(dir, &["up", "--listen", "127.0.0.1:0", "--private", "127.0.0.1:0"])
+            .envs(environment.iter().copied())
             .stderr(Stdio::piped())
             .spawn()
             .expect("the host starts");
@@ -256,6 +262,7 @@ pub fn command(dir: &Dir, arguments: &[&str]) -> Command {
         .arg(dir.path("spin.toml"))
         .arg("--data")
         .arg(dir.path("data"))
+        .env_remove("SOUK_SQL")
         .stdout(Stdio::piped());
     command
 }

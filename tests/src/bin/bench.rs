@@ -17,7 +17,7 @@ use std::{
 use serde_json::{Value, json};
 use souk_tests::{
     client::Client,
-    shop::{Folder, Shop, root, souk},
+    shop::{Folder, Limits, Platform, Shop, root, souk},
 };
 
 /// Rounds of each kind.
@@ -39,7 +39,7 @@ const FIRST_ANSWER_MAX: Duration = Duration::from_secs(30);
 
 /// One figure, its goal, and what the rival did in the same run.
 struct Figure {
-    name: &'static str,
+    name: String,
     value: f64,
     unit: &'static str,
     rival: f64,
@@ -84,16 +84,7 @@ impl Drop for Rival {
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    let mut shop = Shop::start(&[]);
-    let secrets = shop.data().join("secrets.toml");
-    let seeded = souk()
-        .args(["seed", "sample/shop.jsonl", "--url", &shop.url, "--secrets"])
-        .arg(&secrets)
-        .current_dir(root())
-        .stdout(Stdio::null())
-        .status()
-        .expect("the host starts");
-    assert!(seeded.success(), "the sample shop is seeded");
+    let mut shop = sample_shop(Platform::Sqlite);
     let folder = Folder::new();
     let mut figures = Vec::new();
     {
@@ -101,26 +92,38 @@ async fn main() -> ExitCode {
         figures.push(product_list(&shop, &rival).await);
         figures.extend(checkouts(&shop, &rival).await);
     }
+    figures.extend(beside("postgres", &sample_shop(Platform::Postgres(1)), &shop).await);
     figures.extend(starts(&mut shop, &folder).await);
     let missed = report(&figures);
     // Returned, so that the shop and its folder are gone when this is over.
     ExitCode::from(u8::from(missed > 0))
 }
 
+/// A shop with the sample in it.
+fn sample_shop(platform: Platform) -> Shop {
+    let shop = Shop::start_on(platform, Limits::Lifted, &[]);
+    let seeded = souk()
+        .args(["seed", "sample/shop.jsonl", "--url", &shop.url, "--secrets"])
+        .arg(shop.data().join("secrets.toml"))
+        .current_dir(root())
+        .stdout(Stdio::null())
+        .status()
+        .expect("the host starts");
+    assert!(seeded.success(), "the sample shop is seeded");
+    shop
+}
+
 /// CPU time per request of the product list, all threads of the server.
 async fn product_list(shop: &Shop, rival: &Rival) -> Figure {
-    let ours = "/api/v1/store/products?limit=20";
-    let theirs = "/products?limit=20";
-    let (a, b) = (Client::guest(shop).get(ours).await, Client::at(&rival.url).get(theirs).await);
-    let ids =
-        |answer: &Value| answer["data"].as_array().map(|all| all.iter().map(|p| p["id"].clone()).collect::<Vec<_>>());
-    assert_eq!(ids(&a.json), ids(&b.json), "both list the same products");
-    assert_eq!(ids(&a.json).map_or(0, |ids| ids.len()), 20);
-    println!("bytes of the list: {} of ours, {} of theirs", a.text.len(), b.text.len());
+    let list = "/api/v1/store/products?limit=20";
+    let (a, b) = (Client::guest(shop).get(list).await, Client::at(&rival.url).get(list).await);
+    assert_eq!(a.text, b.text, "both answer the same, byte for byte");
+    assert_eq!(a.json["data"].as_array().map(Vec::len), Some(20));
+    println!("bytes of the list: {}", a.text.len());
     let (mut own, mut native, mut ratios) = (Vec::new(), Vec::new(), Vec::new());
     for round in 0..=ROUNDS {
-        let mine = cpu_per_request(shop.pid(), &shop.url, ours).await;
-        let other = cpu_per_request(rival.child.id(), &rival.url, theirs).await;
+        let mine = cpu_per_request(shop.pid(), &shop.url, list).await;
+        let other = cpu_per_request(rival.child.id(), &rival.url, list).await;
         // The first round warms caches on both sides.
         if round > 0 {
             println!(
@@ -134,7 +137,7 @@ async fn product_list(shop: &Shop, rival: &Rival) -> Figure {
     }
     println!("product list: {:.1} µs of CPU a request, rival {:.1} µs", median(&mut own), median(&mut native));
     Figure {
-        name: "product_list_cpu_ratio",
+        name: "product_list_cpu_ratio".into(),
         value: median(&mut ratios),
         unit: "times native",
         rival: 1.0,
@@ -144,6 +147,12 @@ async fn product_list(shop: &Shop, rival: &Rival) -> Figure {
 
 async fn cpu_per_request(pid: u32, url: &str, path: &'static str) -> f64 {
     let before = cpu_seconds(pid);
+    ask_for(path, url).await;
+    (cpu_seconds(pid) - before) * 1e6 / LIST_REQUESTS as f64
+}
+
+/// Asks so many times, on so many connections at once.
+async fn ask_for(path: &'static str, url: &str) {
     let client = Client::at(url);
     let tasks: Vec<_> = (0..LIST_CLIENTS)
         .map(|_| {
@@ -158,7 +167,43 @@ async fn cpu_per_request(pid: u32, url: &str, path: &'static str) -> f64 {
     for task in tasks {
         task.await.expect("every request is answered");
     }
-    (cpu_seconds(pid) - before) * 1e6 / LIST_REQUESTS as f64
+}
+
+/// Lists and checkouts a second on another platform beside our own host with SQLite, in alternating rounds.
+async fn beside(name: &'static str, other: &Shop, own: &Shop) -> Vec<Figure> {
+    let mut variants = Vec::new();
+    for shop in [own, other] {
+        let staff = Client::staff_named(shop, "staff@souk.example", "bazaar-morning-42").await;
+        variants.push(staff.stocked_variant("beside", 1_000_000).await);
+    }
+    let (mut lists, mut placed) = ([Vec::new(), Vec::new()], [Vec::new(), Vec::new()]);
+    for round in 1..=CHECKOUT_ROUNDS {
+        for (place, shop) in [own, other].into_iter().enumerate() {
+            let started = Instant::now();
+            ask_for("/api/v1/store/products?limit=20", &shop.url).await;
+            lists[place].push(LIST_REQUESTS as f64 / started.elapsed().as_secs_f64());
+            let guest = Client::guest(shop);
+            let prepared = prepare(&guest, &variants[place]).await;
+            let started = Instant::now();
+            run(prepared, place_order, &guest).await;
+            placed[place].push((CHECKOUT_CLIENTS * CHECKOUTS_EACH) as f64 / started.elapsed().as_secs_f64());
+        }
+        println!(
+            "{name}, round {round}: {:.0} lists and {:.0} checkouts a second, with SQLite {:.0} and {:.0}",
+            lists[1][round - 1],
+            placed[1][round - 1],
+            lists[0][round - 1],
+            placed[0][round - 1]
+        );
+    }
+    let figure = |what: &str, [own, other]: &mut [Vec<f64>; 2]| Figure {
+        name: format!("{name}_{what}_per_second"),
+        value: median(other),
+        unit: "1/s",
+        rival: median(own),
+        goal: None,
+    };
+    vec![figure("lists", &mut lists), figure("checkouts", &mut placed)]
 }
 
 /// Whole sagas per second, each on disk when it is answered, from carts that were filled and quoted before.
@@ -173,17 +218,7 @@ async fn checkouts(shop: &Shop, rival: &Rival) -> Vec<Figure> {
         let preparing = started.elapsed();
         let total = (CHECKOUT_CLIENTS * CHECKOUTS_EACH) as f64;
         let started = Instant::now();
-        run(
-            prepared,
-            |client, (cart, body)| async move {
-                let key = format!("bench-{cart}");
-                let answer =
-                    client.post_once(&format!("/api/v1/store/carts/{cart}/checkout"), &key, &body).await.expect(201);
-                assert_eq!(answer.text_at("/state"), "confirmed");
-            },
-            &guest,
-        )
-        .await;
+        run(prepared, place_order, &guest).await;
         let seconds = started.elapsed().as_secs_f64();
         own.push(total / seconds);
         whole.push(total / (seconds + preparing.as_secs_f64()));
@@ -214,17 +249,29 @@ async fn checkouts(shop: &Shop, rival: &Rival) -> Vec<Figure> {
     let rival = median(&mut native);
     vec![
         Figure {
-            name: "checkouts_per_second",
+            name: "checkouts_per_second".into(),
             value: median(&mut own),
             unit: "1/s",
             rival,
             goal: Some(Goal::AtLeast(300.0)),
         },
-        Figure { name: "shopper_journeys_per_second", value: median(&mut whole), unit: "1/s", rival, goal: None },
+        Figure {
+            name: "shopper_journeys_per_second".into(),
+            value: median(&mut whole),
+            unit: "1/s",
+            rival,
+            goal: None,
+        },
     ]
 }
 
 type Job = (String, Value);
+
+async fn place_order(client: Client, (cart, body): Job) {
+    let path = format!("/api/v1/store/carts/{cart}/checkout");
+    let answer = client.post_once(&path, &format!("bench-{cart}"), &body).await.expect(201);
+    assert_eq!(answer.text_at("/state"), "confirmed");
+}
 
 /// Carts with one line each and a quote, ready to be checked out.
 async fn prepare(guest: &Client, variant: &str) -> Vec<Vec<Job>> {
@@ -281,19 +328,19 @@ async fn starts(shop: &mut Shop, folder: &Folder) -> Vec<Figure> {
         memory.push(resident_mb(shop.pid()));
         let started = Instant::now();
         let rival = Rival::start(&lists, folder);
-        native.push(first_answer(&rival.url, "/products?limit=20", started).await);
+        native.push(first_answer(&rival.url, "/api/v1/store/products?limit=20", started).await);
         rivals_memory.push(resident_mb(rival.child.id()));
     }
     vec![
         Figure {
-            name: "first_answer_ms",
+            name: "first_answer_ms".into(),
             value: median(&mut own),
             unit: "ms",
             rival: median(&mut native),
             goal: Some(Goal::AtMost(100.0)),
         },
         Figure {
-            name: "idle_rss_mb",
+            name: "idle_rss_mb".into(),
             value: median(&mut memory),
             unit: "MB",
             rival: median(&mut rivals_memory),

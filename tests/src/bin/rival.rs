@@ -1,23 +1,43 @@
 //! What Souk is compared with: the same work as one native program, axum and rusqlite, with no isolation between its parts.
 //!
+//! The list is answered as a shop in production would: the same body and headers byte for byte but for the id of the
+//! request, with the layers that Souk's host has too (request ids, a deadline, limits of bodies and of requests at once, a span and
+//! a histogram per request), from the usual libraries.
+//!
 //! `rival LISTS ORDERS` reads the product list from the database of a Souk shop and writes checkouts to a database of
 //! its own, each in one transaction that is on disk when it is answered.
 
-use std::{cell::RefCell, path::PathBuf, sync::Arc};
+use std::{
+    cell::RefCell,
+    path::PathBuf,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use axum::{
     Json, Router,
-    extract::{Query, State},
+    extract::{DefaultBodyLimit, MatchedPath, OriginalUri, Query, Request, State},
     http::{StatusCode, header},
-    response::IntoResponse,
+    middleware::{self, Next},
+    response::{IntoResponse, Response},
     routing::{get, post},
 };
+use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
+use prometheus::{HistogramVec, Registry};
 use rusqlite::{Connection, OpenFlags, params};
 use serde::{Deserialize, Serialize};
 use tokio::sync::{mpsc, oneshot};
+use tower::{ServiceBuilder, limit::ConcurrencyLimitLayer};
+use tower_http::{ServiceBuilderExt as _, request_id::MakeRequestUuid, timeout::TimeoutLayer, trace::TraceLayer};
 
 /// Commands that may wait for the writer.
 const QUEUE_MAX: usize = 1024;
+/// Requests at once, as the manifest says for Souk's gateway.
+const CONCURRENCY_MAX: usize = 256;
+/// The longest that a request may take, as the manifest says for Souk's gateway.
+const DEADLINE: Duration = Duration::from_secs(20);
+/// The largest body, as Souk's host has it.
+const BODY_BYTES_MAX: usize = 1024 * 1024;
 
 /// The columns and the order of Souk's own list.
 const LIST: &str = "SELECT product_id, slug, title, image_url, image_alt, price_minor, price_max, available, created_at \
@@ -90,16 +110,49 @@ async fn main() {
     let (writer, commands) = mpsc::channel(QUEUE_MAX);
     std::thread::spawn(move || write(&orders, commands));
     let shop = Arc::new(Shop { lists, writer });
-    let app = Router::new().route("/products", get(list)).route("/checkout", post(checkout)).with_state(shop);
+    let layers = ServiceBuilder::new()
+        .set_x_request_id(MakeRequestUuid)
+        .layer(TraceLayer::new_for_http())
+        .propagate_x_request_id()
+        .layer(ConcurrencyLimitLayer::new(CONCURRENCY_MAX))
+        .layer(TimeoutLayer::with_status_code(StatusCode::SERVICE_UNAVAILABLE, DEADLINE))
+        .layer(DefaultBodyLimit::max(BODY_BYTES_MAX));
+    let app = Router::new()
+        .route("/api/v1/store/products", get(list))
+        .route("/checkout", post(checkout))
+        .route_layer(middleware::from_fn_with_state(histogram(), measure))
+        .layer(layers)
+        .with_state(shop);
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port is free");
     println!("http://{}", listener.local_addr().expect("it is bound"));
     axum::serve(listener, app).await.expect("it serves until it is killed");
 }
 
-async fn list(State(shop): State<Arc<Shop>>, Query(wanted): Query<Wanted>) -> impl IntoResponse {
+/// Seconds per request, by method, route and status.
+fn histogram() -> HistogramVec {
+    let options = prometheus::HistogramOpts::new("request_seconds", "Seconds per request.");
+    let histogram = HistogramVec::new(options, &["method", "route", "status"]).expect("the name is a valid one");
+    Registry::new().register(Box::new(histogram.clone())).expect("the registry is empty");
+    histogram
+}
+
+async fn measure(State(histogram): State<HistogramVec>, path: MatchedPath, request: Request, next: Next) -> Response {
+    let (started, method) = (Instant::now(), request.method().clone());
+    let response = next.run(request).await;
+    let status = response.status();
+    let labels = [method.as_str(), path.as_str(), status.as_str()];
+    histogram.with_label_values(&labels).observe(started.elapsed().as_secs_f64());
+    response
+}
+
+async fn list(
+    State(shop): State<Arc<Shop>>,
+    OriginalUri(uri): OriginalUri,
+    Query(wanted): Query<Wanted>,
+) -> impl IntoResponse {
     thread_local!(static READER: RefCell<Option<Connection>> = const { RefCell::new(None) });
     let limit = wanted.limit as usize;
-    let mut data = READER.with_borrow_mut(|reader| {
+    let mut rows = READER.with_borrow_mut(|reader| {
         let reader = reader.get_or_insert_with(|| {
             let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
             Connection::open_with_flags(&shop.lists, flags).expect("the shop's database can be read")
@@ -107,7 +160,7 @@ async fn list(State(shop): State<Arc<Shop>>, Query(wanted): Query<Wanted>) -> im
         let mut statement = reader.prepare_cached(LIST).expect("the list is valid SQL");
         let rows = statement.query_map(params!["USD", wanted.limit + 1], |row| {
             let (price, price_max): (i64, i64) = (row.get(5)?, row.get(6)?);
-            Ok(Summary {
+            let summary = Summary {
                 id: row.get(0)?,
                 slug: row.get(1)?,
                 title: row.get(2)?,
@@ -117,14 +170,29 @@ async fn list(State(shop): State<Arc<Shop>>, Query(wanted): Query<Wanted>) -> im
                 price: Price { amount: price, currency: "USD" },
                 price_varies: price_max > price,
                 available: row.get(7)?,
-            })
+            };
+            Ok((summary, row.get(8)?))
         });
-        rows.expect("the list can be read").collect::<Result<Vec<_>, _>>().expect("the list can be read")
+        let rows: Result<Vec<(Summary<'_>, i64)>, _> = rows.expect("the list can be read").collect();
+        rows.expect("the list can be read")
     });
-    let has_more = data.len() > limit;
-    data.truncate(limit);
-    let next_cursor = has_more.then(|| data[limit - 1].id.clone());
-    ([(header::CACHE_CONTROL, "public, max-age=0, s-maxage=30")], Json(List { data, has_more, next_cursor }))
+    let has_more = rows.len() > limit;
+    rows.truncate(limit);
+    let next_cursor = rows.last().filter(|_| has_more).map(|(last, created_at)| {
+        let parts = ["newest", &created_at.to_string(), &last.id];
+        BASE64_URL_SAFE_NO_PAD.encode(serde_json::to_vec(&parts).expect("three texts are always JSON"))
+    });
+    let link = next_cursor.as_deref().map(|cursor| {
+        let (path, limit) = (uri.path(), wanted.limit);
+        [(header::LINK, format!("<{path}?limit={limit}&cursor={cursor}>; rel=\"next\""))]
+    });
+    let headers = [
+        (header::CACHE_CONTROL, "public, max-age=0, s-maxage=30, stale-while-revalidate=60"),
+        (header::VARY, "authorization"),
+        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+    ];
+    let data = rows.into_iter().map(|(summary, _)| summary).collect();
+    (headers, link, Json(List { data, has_more, next_cursor }))
 }
 
 async fn checkout(State(shop): State<Arc<Shop>>, Json(order): Json<Order>) -> StatusCode {

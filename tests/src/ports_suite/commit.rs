@@ -6,8 +6,7 @@ use super::{
     ALPHA, BETA, Backend, batch, committed, deliver, event, guarded, integer, item, read, refused, rows, write,
 };
 use crate::values;
-use souk::ports::bindings::souk::shop::events::NewEvent;
-use souk::ports::bindings::souk::shop::sql::{Batch, MissedGuard, SqlError, Value};
+use souk_store::values::{Batch, MissedGuard, NewEvent, SqlError, Value};
 
 /// Makes a test of every case of this module.
 #[macro_export]

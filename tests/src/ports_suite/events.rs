@@ -6,8 +6,7 @@ use std::time::Duration;
 use super::{
     ALPHA, BETA, Backend, Ears, Heard, batch, committed, deliver, deliver_to, event, fact, guarded, item, refused,
 };
-use souk::ports::bindings::souk::shop::events::NewEvent;
-use souk::ports::bindings::souk::shop::sql::Batch;
+use souk_store::values::{Batch, NewEvent};
 
 /// Makes a test of every case of this module.
 #[macro_export]
@@ -17,7 +16,7 @@ macro_rules! events_cases {
             an_event_arrives_as_it_was_stated
             each_subscriber_hears_once
             an_event_that_nobody_hears_is_no_error
-            an_id_is_the_batch_and_the_place
+            an_id_is_the_component_the_batch_and_the_place
             a_repeated_batch_repeats_no_event
             a_refused_batch_states_nothing
             a_batch_of_another_component_with_the_same_id_is_heard_too
@@ -81,13 +80,13 @@ pub async fn an_event_arrives_as_it_was_stated(backend: Arc<impl Backend>) {
     let (subscriber, event) = &heard[0];
     assert_eq!(subscriber, "ear-a");
     assert_eq!((&event.topic, &event.key, &event.payload), (&stated.topic, &stated.key, &stated.payload));
-    assert_eq!((event.id.as_str(), event.committed_at, event.attempt), ("a/0", at, 1));
+    assert_eq!((event.id.as_str(), event.committed_at, event.attempt), ("alpha/a/0", at, 1));
 }
 
 /// And not again.
 pub async fn each_subscriber_hears_once(backend: Arc<impl Backend>) {
     committed(&*backend, fact("a", "thing.shared", "x")).await;
-    assert_eq!(deliver(&*backend).await, ["ear-a a/0 1", "ear-b a/0 1"]);
+    assert_eq!(deliver(&*backend).await, ["ear-a alpha/a/0 1", "ear-b alpha/a/0 1"]);
     assert!(deliver(&*backend).await.is_empty());
     assert!(after(&*backend, 100_000).await.is_empty());
 }
@@ -100,10 +99,10 @@ pub async fn an_event_that_nobody_hears_is_no_error(backend: Arc<impl Backend>) 
 }
 
 /// From zero.
-pub async fn an_id_is_the_batch_and_the_place(backend: Arc<impl Backend>) {
+pub async fn an_id_is_the_component_the_batch_and_the_place(backend: Arc<impl Backend>) {
     let events = (0..12).map(|_| event("thing.happened", "x", None)).collect();
     committed(&*backend, Batch { events, ..batch("step/1", vec![]) }).await;
-    let expected: Vec<String> = (0..12).map(|n| format!("ear-a step/1/{n} 1")).collect();
+    let expected: Vec<String> = (0..12).map(|n| format!("ear-a alpha/step/1/{n} 1")).collect();
     assert_eq!(deliver(&*backend).await, expected);
 }
 
@@ -112,7 +111,7 @@ pub async fn a_repeated_batch_repeats_no_event(backend: Arc<impl Backend>) {
     for _ in 0..3 {
         committed(&*backend, fact("a", "thing.happened", "x")).await;
     }
-    assert_eq!(deliver(&*backend).await, ["ear-a a/0 1"]);
+    assert_eq!(deliver(&*backend).await, ["ear-a alpha/a/0 1"]);
     committed(&*backend, fact("a", "thing.happened", "x")).await;
     assert!(deliver(&*backend).await.is_empty());
 }
@@ -131,11 +130,13 @@ pub async fn a_refused_batch_states_nothing(backend: Arc<impl Backend>) {
     assert!(deliver(&*backend).await.is_empty());
 }
 
-/// Ids of batches belong to a component.
+/// Ids of batches belong to a component, and so do those of its events.
 pub async fn a_batch_of_another_component_with_the_same_id_is_heard_too(backend: Arc<impl Backend>) {
     committed(&*backend, fact("a", "thing.happened", "x")).await;
     backend.commit(BETA, fact("a", "thing.ended", "x")).await.expect("it is its own");
-    assert_eq!(deliver(&*backend).await.len(), 2);
+    let mut heard = deliver(&*backend).await;
+    heard.sort();
+    assert_eq!(heard, ["ear-a alpha/a/0 1", "ear-a beta/a/0 1"]);
 }
 
 /// And of their places in one batch, whoever commits.
@@ -144,7 +145,8 @@ pub async fn events_of_a_key_come_in_the_order_of_their_commits(backend: Arc<imp
     committed(&*backend, two("c")).await;
     backend.commit(BETA, two("a")).await.expect("it is its own");
     committed(&*backend, two("b")).await;
-    let expected = ["c/0", "c/1", "a/0", "a/1", "b/0", "b/1"].map(|id| format!("ear-a {id} 1"));
+    let expected =
+        ["alpha/c/0", "alpha/c/1", "beta/a/0", "beta/a/1", "alpha/b/0", "alpha/b/1"].map(|id| format!("ear-a {id} 1"));
     assert_eq!(deliver(&*backend).await, expected);
 }
 
@@ -174,7 +176,7 @@ pub async fn many_keys_keep_their_orders_at_once(backend: Arc<impl Backend>) {
         for key in 0..20 {
             let key = format!("k{key}");
             let of_key = taken.iter().filter(|(who, event)| who == ear && event.key == key);
-            let batches: Vec<_> = of_key.filter_map(|(_, event)| event.id.split_once('/')).map(|(b, _)| b).collect();
+            let batches: Vec<_> = of_key.filter_map(|(_, event)| event.id.split('/').nth(1)).collect();
             assert_eq!(batches, ["0", "1", "2", "3", "4", "5", "6", "7", "8", "9"], "{ear} {key}");
         }
     }
@@ -184,17 +186,17 @@ pub async fn many_keys_keep_their_orders_at_once(backend: Arc<impl Backend>) {
 pub async fn another_key_does_not_wait_for_a_failing_one(backend: Arc<impl Backend>) {
     committed(&*backend, fact("a", "thing.happened", "x")).await;
     committed(&*backend, fact("b", "thing.happened", "y")).await;
-    let heard = deliver_to(&*backend, all_but(&["a/0"])).await;
-    assert!(heard.contains(&"ear-a b/0 1".to_owned()) && heard.len() == 2, "{heard:?}");
-    assert_eq!(after(&*backend, 1).await, ["ear-a a/0 2"]);
+    let heard = deliver_to(&*backend, all_but(&["alpha/a/0"])).await;
+    assert!(heard.contains(&"ear-a alpha/b/0 1".to_owned()) && heard.len() == 2, "{heard:?}");
+    assert_eq!(after(&*backend, 1).await, ["ear-a alpha/a/0 2"]);
 }
 
 /// The order is one of a topic and a key.
 pub async fn another_topic_of_the_key_does_not_wait(backend: Arc<impl Backend>) {
     committed(&*backend, fact("a", "thing.happened", "x")).await;
     committed(&*backend, fact("b", "thing.ended", "x")).await;
-    let heard = deliver_to(&*backend, all_but(&["a/0"])).await;
-    assert!(heard.contains(&"ear-a b/0 1".to_owned()), "{heard:?}");
+    let heard = deliver_to(&*backend, all_but(&["alpha/a/0"])).await;
+    assert!(heard.contains(&"ear-a alpha/b/0 1".to_owned()), "{heard:?}");
 }
 
 /// Nor does it hear twice.
@@ -202,32 +204,32 @@ pub async fn another_subscriber_does_not_wait(backend: Arc<impl Backend>) {
     committed(&*backend, fact("a", "thing.shared", "x")).await;
     committed(&*backend, fact("b", "thing.shared", "x")).await;
     let heard = deliver_to(&*backend, |subscriber, _| subscriber == "ear-b").await;
-    assert_eq!(heard, ["ear-a a/0 1", "ear-b a/0 1", "ear-b b/0 1"]);
-    assert_eq!(after(&*backend, 1).await, ["ear-a a/0 2", "ear-a b/0 1"]);
+    assert_eq!(heard, ["ear-a alpha/a/0 1", "ear-b alpha/a/0 1", "ear-b alpha/b/0 1"]);
+    assert_eq!(after(&*backend, 1).await, ["ear-a alpha/a/0 2", "ear-a alpha/b/0 1"]);
 }
 
 /// Those that came before the failure and those that come after it.
 pub async fn later_events_of_the_key_wait_for_a_failing_one(backend: Arc<impl Backend>) {
     committed(&*backend, fact("a", "thing.happened", "x")).await;
     committed(&*backend, fact("b", "thing.happened", "x")).await;
-    assert_eq!(deliver_to(&*backend, all_but(&["a/0"])).await, ["ear-a a/0 1"]);
+    assert_eq!(deliver_to(&*backend, all_but(&["alpha/a/0"])).await, ["ear-a alpha/a/0 1"]);
     committed(&*backend, fact("c", "thing.happened", "x")).await;
     assert!(deliver(&*backend).await.is_empty());
     backend.advance(Duration::from_secs(1));
-    assert_eq!(deliver_to(&*backend, all_but(&["a/0"])).await, ["ear-a a/0 2"]);
+    assert_eq!(deliver_to(&*backend, all_but(&["alpha/a/0"])).await, ["ear-a alpha/a/0 2"]);
     assert!(after(&*backend, 1).await.is_empty());
-    assert_eq!(after(&*backend, 1).await, ["ear-a a/0 3", "ear-a b/0 1", "ear-a c/0 1"]);
+    assert_eq!(after(&*backend, 1).await, ["ear-a alpha/a/0 3", "ear-a alpha/b/0 1", "ear-a alpha/c/0 1"]);
 }
 
 /// 1 s, and twice as long each time: the nine delays of an event that is never taken.
 pub async fn a_failed_delivery_is_repeated_after_growing_delays(backend: Arc<impl Backend>) {
     committed(&*backend, fact("a", "thing.happened", "x")).await;
-    assert_eq!(deliver_to(&*backend, |_, _| false).await, ["ear-a a/0 1"]);
+    assert_eq!(deliver_to(&*backend, |_, _| false).await, ["ear-a alpha/a/0 1"]);
     for (attempt, delay) in (2..).zip([1, 2, 4, 8, 16, 32, 64, 128, 256]) {
         backend.advance(Duration::from_millis(delay * 1_000 - 1));
         assert!(deliver_to(&*backend, |_, _| false).await.is_empty(), "attempt {attempt}");
         backend.advance(Duration::from_millis(1));
-        assert_eq!(deliver_to(&*backend, |_, _| false).await, [format!("ear-a a/0 {attempt}")]);
+        assert_eq!(deliver_to(&*backend, |_, _| false).await, [format!("ear-a alpha/a/0 {attempt}")]);
     }
 }
 
@@ -240,8 +242,8 @@ pub async fn the_tenth_failure_is_the_last(backend: Arc<impl Backend>) {
         backend.advance(Duration::from_secs(3_600));
     }
     heard.sort();
-    let mut expected: Vec<String> = (1..=10).map(|attempt| format!("ear-a a/0 {attempt}")).collect();
-    expected.push("ear-b a/0 1".into());
+    let mut expected: Vec<String> = (1..=10).map(|attempt| format!("ear-a alpha/a/0 {attempt}")).collect();
+    expected.push("ear-b alpha/a/0 1".into());
     expected.sort();
     assert_eq!(heard, expected);
 }
@@ -252,11 +254,11 @@ pub async fn what_waited_for_a_dead_event_goes_on(backend: Arc<impl Backend>) {
         committed(&*backend, fact(id, "thing.happened", "x")).await;
     }
     for _ in 0..9 {
-        assert_eq!(deliver_to(&*backend, all_but(&["a/0"])).await.len(), 1);
+        assert_eq!(deliver_to(&*backend, all_but(&["alpha/a/0"])).await.len(), 1);
         backend.advance(Duration::from_secs(3_600));
     }
-    let heard = deliver_to(&*backend, all_but(&["a/0"])).await;
-    assert_eq!(heard, ["ear-a a/0 10", "ear-a b/0 1", "ear-a c/0 1"]);
+    let heard = deliver_to(&*backend, all_but(&["alpha/a/0"])).await;
+    assert_eq!(heard, ["ear-a alpha/a/0 10", "ear-a alpha/b/0 1", "ear-a alpha/c/0 1"]);
 }
 
 /// A trap looks like this to the relay.
@@ -266,8 +268,8 @@ pub async fn a_panic_is_a_failed_delivery(backend: Arc<impl Backend>) {
         assert!(event.attempt > 1, "the case's own panic: it belongs to the test");
         true
     });
-    assert_eq!(heard.await, ["ear-a a/0 1"]);
-    assert_eq!(after(&*backend, 1).await, ["ear-a a/0 2"]);
+    assert_eq!(heard.await, ["ear-a alpha/a/0 1"]);
+    assert_eq!(after(&*backend, 1).await, ["ear-a alpha/a/0 2"]);
 }
 
 /// To the millisecond.
@@ -277,7 +279,7 @@ pub async fn an_event_for_later_waits_for_its_instant(backend: Arc<impl Backend>
     backend.advance(Duration::from_millis(59_999));
     assert!(deliver(&*backend).await.is_empty());
     backend.advance(Duration::from_millis(1));
-    assert_eq!(deliver(&*backend).await, ["ear-a a/0 1"]);
+    assert_eq!(deliver(&*backend).await, ["ear-a alpha/a/0 1"]);
     assert!(deliver(&*backend).await.is_empty());
 }
 
@@ -286,8 +288,8 @@ pub async fn a_later_event_does_not_wait_for_a_timer(backend: Arc<impl Backend>)
     timer(&*backend, "a", "x", 60).await;
     committed(&*backend, fact("b", "thing.happened", "x")).await;
     committed(&*backend, fact("c", "thing.happened", "x")).await;
-    assert_eq!(deliver(&*backend).await, ["ear-a b/0 1", "ear-a c/0 1"]);
-    assert_eq!(after(&*backend, 60).await, ["ear-a a/0 1"]);
+    assert_eq!(deliver(&*backend).await, ["ear-a alpha/b/0 1", "ear-a alpha/c/0 1"]);
+    assert_eq!(after(&*backend, 60).await, ["ear-a alpha/a/0 1"]);
 }
 
 /// Not by their commits, when they are due at different times.
@@ -296,9 +298,9 @@ pub async fn timers_come_by_their_instants(backend: Arc<impl Backend>) {
     timer(&*backend, "b", "x", 10).await;
     timer(&*backend, "c", "x", 20).await;
     assert!(deliver(&*backend).await.is_empty());
-    assert_eq!(after(&*backend, 10).await, ["ear-a b/0 1"]);
-    assert_eq!(after(&*backend, 10).await, ["ear-a c/0 1"]);
-    assert_eq!(after(&*backend, 10).await, ["ear-a a/0 1"]);
+    assert_eq!(after(&*backend, 10).await, ["ear-a alpha/b/0 1"]);
+    assert_eq!(after(&*backend, 10).await, ["ear-a alpha/c/0 1"]);
+    assert_eq!(after(&*backend, 10).await, ["ear-a alpha/a/0 1"]);
 }
 
 /// Also when nobody looked until long after.
@@ -307,7 +309,7 @@ pub async fn timers_of_one_instant_come_in_the_order_of_their_commits(backend: A
         timer(&*backend, id, "x", 10).await;
     }
     committed(&*backend, fact("e", "thing.happened", "x")).await;
-    let expected = ["c/0", "a/0", "d/0", "b/0", "e/0"].map(|id| format!("ear-a {id} 1"));
+    let expected = ["c/0", "a/0", "d/0", "b/0", "e/0"].map(|id| format!("ear-a alpha/{id} 1"));
     assert_eq!(after(&*backend, 1_000).await, expected);
 }
 
@@ -317,7 +319,7 @@ pub async fn a_timer_in_the_past_is_due_at_once(backend: Arc<impl Backend>) {
     timer(&*backend, "b", "x", -60).await;
     timer(&*backend, "c", "x", 0).await;
     committed(&*backend, fact("d", "thing.happened", "x")).await;
-    let expected = ["a/0", "b/0", "c/0", "d/0"].map(|id| format!("ear-a {id} 1"));
+    let expected = ["a/0", "b/0", "c/0", "d/0"].map(|id| format!("ear-a alpha/{id} 1"));
     assert_eq!(deliver(&*backend).await, expected);
 }
 
@@ -325,22 +327,22 @@ pub async fn a_timer_in_the_past_is_due_at_once(backend: Arc<impl Backend>) {
 pub async fn a_timer_that_came_due_waits_for_a_failing_one_before_it(backend: Arc<impl Backend>) {
     committed(&*backend, fact("a", "thing.happened", "x")).await;
     timer(&*backend, "b", "x", 1).await;
-    assert_eq!(deliver_to(&*backend, all_but(&["a/0"])).await, ["ear-a a/0 1"]);
+    assert_eq!(deliver_to(&*backend, all_but(&["alpha/a/0"])).await, ["ear-a alpha/a/0 1"]);
     backend.advance(Duration::from_secs(1));
-    assert_eq!(deliver_to(&*backend, all_but(&["a/0"])).await, ["ear-a a/0 2"]);
-    assert_eq!(after(&*backend, 2).await, ["ear-a a/0 3", "ear-a b/0 1"]);
+    assert_eq!(deliver_to(&*backend, all_but(&["alpha/a/0"])).await, ["ear-a alpha/a/0 2"]);
+    assert_eq!(after(&*backend, 2).await, ["ear-a alpha/a/0 3", "ear-a alpha/b/0 1"]);
 }
 
 /// Until it is delivered.
 pub async fn a_timer_that_came_due_holds_what_is_behind_it(backend: Arc<impl Backend>) {
     timer(&*backend, "a", "x", 10).await;
     committed(&*backend, fact("b", "thing.happened", "x")).await;
-    assert_eq!(deliver_to(&*backend, |_, _| false).await, ["ear-a b/0 1"]);
+    assert_eq!(deliver_to(&*backend, |_, _| false).await, ["ear-a alpha/b/0 1"]);
     backend.advance(Duration::from_secs(10));
-    assert_eq!(deliver_to(&*backend, all_but(&["a/0"])).await, ["ear-a a/0 1"]);
+    assert_eq!(deliver_to(&*backend, all_but(&["alpha/a/0"])).await, ["ear-a alpha/a/0 1"]);
     committed(&*backend, fact("c", "thing.happened", "x")).await;
     assert!(deliver(&*backend).await.is_empty());
-    assert_eq!(after(&*backend, 1).await, ["ear-a a/0 2", "ear-a b/0 2", "ear-a c/0 1"]);
+    assert_eq!(after(&*backend, 1).await, ["ear-a alpha/a/0 2", "ear-a alpha/b/0 2", "ear-a alpha/c/0 1"]);
 }
 
 /// In the same go.
@@ -360,5 +362,5 @@ pub async fn an_event_stated_by_a_handler_is_delivered_too(backend: Arc<impl Bac
         }
         true
     });
-    assert_eq!(heard.await, ["ear-a a/0 1", "ear-a a/0/0 1"]);
+    assert_eq!(heard.await, ["ear-a alpha/a/0 1", "ear-a alpha/alpha/a/0/0 1"]);
 }

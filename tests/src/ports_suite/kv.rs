@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::{ALPHA, BETA, Backend};
-use souk::ports::bindings::souk::shop::kv::{Condition, KvError};
+use souk_store::values::{Condition, KvError};
 
 /// Makes a test of every case of this module.
 #[macro_export]
@@ -244,7 +244,7 @@ pub async fn keys_and_values_keep_to_their_limits(backend: Arc<impl Backend>) {
     let longest = "ä".repeat(100);
     put(&*backend, &longest, "v", None).await;
     assert_eq!(value(&*backend, &longest).await.as_deref(), Some("v"));
-    for key in [String::new(), longest + "a"] {
+    for key in [String::new(), longest + "a", "a\0".into()] {
         assert_invalid("get", backend.get(ALPHA, &key).await);
         assert_invalid("set", backend.set(ALPHA, &key, "v", ALWAYS, None).await);
         assert_invalid("delete", backend.delete(ALPHA, &key, ALWAYS).await);
@@ -253,7 +253,9 @@ pub async fn keys_and_values_keep_to_their_limits(backend: Arc<impl Backend>) {
     let largest = "ä".repeat(128 * 1024);
     put(&*backend, "k", &largest, None).await;
     assert_eq!(value(&*backend, "k").await.as_ref(), Some(&largest));
-    assert_invalid("value", backend.set(ALPHA, "k", &format!("{largest}a"), ALWAYS, None).await);
+    for value in [&format!("{largest}a"), "a\0"] {
+        assert_invalid("value", backend.set(ALPHA, "k", value, ALWAYS, None).await);
+    }
     assert_eq!(value(&*backend, "k").await, Some(largest));
 }
 

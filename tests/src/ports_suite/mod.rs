@@ -8,9 +8,9 @@ use std::future::Future;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use souk::ports::bindings::souk::shop::events::{Event, NewEvent};
-use souk::ports::bindings::souk::shop::kv::{Condition, Entry, KvError};
-use souk::ports::bindings::souk::shop::sql::{Batch, Read, Rows, Snapshot, SqlError, Value, Write};
+use souk_store::values::{
+    Batch, Condition, Entry, Event, KvError, NewEvent, Read, Rows, Snapshot, SqlError, Value, Write,
+};
 
 pub mod commit;
 pub mod events;

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::{ALPHA, BETA, Backend, GAMMA, batch, committed, integer, item, read, refused, rows, unpack, write};
 use crate::values;
-use souk::ports::bindings::souk::shop::sql::{Read, Value};
+use souk_store::values::{Read, Value};
 
 /// Makes a test of every case of this module.
 #[macro_export]
@@ -144,8 +144,8 @@ pub async fn a_query_takes_20_reads_and_not_21(backend: Arc<impl Backend>) {
 pub async fn a_read_may_start_with_a_common_table_expression(backend: Arc<impl Backend>) {
     committed(&*backend, batch("a", vec![item("x", 1), item("y", 2)])).await;
     for sql in [
-        "WITH some AS (SELECT qty FROM alpha_items) SELECT sum(qty) FROM some",
-        "WITH some AS (SELECT qty FROM alpha_items) SELECT count(*) + 1 FROM some",
+        "WITH own AS (SELECT qty FROM alpha_items) SELECT sum(qty) FROM own",
+        "WITH own AS (SELECT qty FROM alpha_items) SELECT count(*) + 1 FROM own",
         "WITH RECURSIVE up (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM up WHERE n < 3) SELECT max(n) FROM up",
     ] {
         assert_eq!(integer(&*backend, sql).await, 3, "{sql}");

@@ -7,10 +7,10 @@ use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use souk::ports::bindings::souk::shop::{events, kv, sql};
 use souk_kit::bindings::souk::shop::{events as kit_events, kv as kit_kv, sql as kit_sql};
 use souk_kit::ports::{Kv as _, Sql as _};
 use souk_kit::testing::TestPorts;
+use souk_store::values;
 use souk_tests::ports_suite::{Backend, Ears, Fixture};
 
 struct Kit {
@@ -20,7 +20,7 @@ struct Kit {
 
 impl Kit {
     async fn open(fixture: &Fixture) -> Kit {
-        let ports = fixture.components.iter().map(|(name, sql)| (*name, TestPorts::new(&[sql])));
+        let ports = fixture.components.iter().map(|(name, sql)| (*name, TestPorts::new(name, &[sql])));
         Kit { ports: Mutex::new(ports.collect()), subscribers: fixture.subscribers }
     }
 
@@ -33,20 +33,26 @@ impl Backend for Kit {
     async fn query(
         &self,
         component: &str,
-        reads: Vec<sql::Read>,
+        reads: Vec<values::Read>,
         batch_id: Option<&str>,
-    ) -> Result<sql::Snapshot, sql::SqlError> {
-        let read = |read: sql::Read| kit_sql::Read { sql: read.sql, params: values(read.params) };
+    ) -> Result<values::Snapshot, values::SqlError> {
+        let read = |read: values::Read| kit_sql::Read { sql: read.sql, params: values(read.params) };
         let reads: Vec<_> = reads.into_iter().map(read).collect();
         let snapshot = self.ports()[component].query(&reads, batch_id).map_err(sql_error)?;
-        let rows = |rows: kit_sql::Rows| sql::Rows { columns: rows.columns, packed: rows.packed };
-        Ok(sql::Snapshot { committed: snapshot.committed, results: snapshot.results.into_iter().map(rows).collect() })
+        let rows = |rows: kit_sql::Rows| values::Rows { columns: rows.columns, packed: rows.packed };
+        Ok(values::Snapshot {
+            committed: snapshot.committed,
+            results: snapshot.results.into_iter().map(rows).collect(),
+        })
     }
 
-    async fn commit(&self, component: &str, batch: sql::Batch) -> Result<Vec<u64>, sql::SqlError> {
-        let write =
-            |write: sql::Write| kit_sql::Write { sql: write.sql, params: values(write.params), expect: write.expect };
-        let event = |event: events::NewEvent| kit_events::NewEvent {
+    async fn commit(&self, component: &str, batch: values::Batch) -> Result<Vec<u64>, values::SqlError> {
+        let write = |write: values::Write| kit_sql::Write {
+            sql: write.sql,
+            params: values(write.params),
+            expect: write.expect,
+        };
+        let event = |event: values::NewEvent| kit_events::NewEvent {
             topic: event.topic,
             key: event.key,
             payload: event.payload,
@@ -60,9 +66,9 @@ impl Backend for Kit {
         self.ports()[component].commit(&batch).map_err(sql_error)
     }
 
-    async fn get(&self, component: &str, key: &str) -> Result<Option<kv::Entry>, kv::KvError> {
+    async fn get(&self, component: &str, key: &str) -> Result<Option<values::Entry>, values::KvError> {
         let entry = self.ports()[component].get(key).map_err(kv_error)?;
-        Ok(entry.map(|entry| kv::Entry { value: entry.value, version: entry.version }))
+        Ok(entry.map(|entry| values::Entry { value: entry.value, version: entry.version }))
     }
 
     async fn set(
@@ -70,13 +76,13 @@ impl Backend for Kit {
         component: &str,
         key: &str,
         value: &str,
-        condition: kv::Condition,
+        condition: values::Condition,
         ttl_seconds: Option<u64>,
-    ) -> Result<u64, kv::KvError> {
+    ) -> Result<u64, values::KvError> {
         self.ports()[component].set(key, value, kit_condition(condition), ttl_seconds).map_err(kv_error)
     }
 
-    async fn delete(&self, component: &str, key: &str, condition: kv::Condition) -> Result<(), kv::KvError> {
+    async fn delete(&self, component: &str, key: &str, condition: values::Condition) -> Result<(), values::KvError> {
         self.ports()[component].delete(key, kit_condition(condition)).map_err(kv_error)
     }
 
@@ -86,7 +92,7 @@ impl Backend for Kit {
         key: &str,
         by: i64,
         ttl_seconds: Option<u64>,
-    ) -> Result<i64, kv::KvError> {
+    ) -> Result<i64, values::KvError> {
         self.ports()[component].increment(key, by, ttl_seconds).map_err(kv_error)
     }
 
@@ -103,7 +109,7 @@ impl Backend for Kit {
         let due: Vec<_> = self.ports().values().flat_map(TestPorts::take_due_events).collect();
         for event in due {
             let heard = self.subscribers.iter().filter(|(topic, _)| *topic == event.topic);
-            let event = events::Event {
+            let event = values::Event {
                 id: event.id,
                 topic: event.topic.clone(),
                 key: event.key,
@@ -118,42 +124,42 @@ impl Backend for Kit {
     }
 }
 
-fn values(values: Vec<sql::Value>) -> Vec<kit_sql::Value> {
+fn values(values: Vec<values::Value>) -> Vec<kit_sql::Value> {
     let value = |value| match value {
-        sql::Value::Null => kit_sql::Value::Null,
-        sql::Value::Integer(integer) => kit_sql::Value::Integer(integer),
-        sql::Value::Text(text) => kit_sql::Value::Text(text),
+        values::Value::Null => kit_sql::Value::Null,
+        values::Value::Integer(integer) => kit_sql::Value::Integer(integer),
+        values::Value::Text(text) => kit_sql::Value::Text(text),
     };
     values.into_iter().map(value).collect()
 }
 
-fn sql_error(error: kit_sql::SqlError) -> sql::SqlError {
+fn sql_error(error: kit_sql::SqlError) -> values::SqlError {
     match error {
-        kit_sql::SqlError::Invalid(reason) => sql::SqlError::Invalid(reason),
-        kit_sql::SqlError::TooLarge(reason) => sql::SqlError::TooLarge(reason),
-        kit_sql::SqlError::Constraint(reason) => sql::SqlError::Constraint(reason),
-        kit_sql::SqlError::GuardMissed(missed) => sql::SqlError::GuardMissed(sql::MissedGuard {
+        kit_sql::SqlError::Invalid(reason) => values::SqlError::Invalid(reason),
+        kit_sql::SqlError::TooLarge(reason) => values::SqlError::TooLarge(reason),
+        kit_sql::SqlError::Constraint(reason) => values::SqlError::Constraint(reason),
+        kit_sql::SqlError::GuardMissed(missed) => values::SqlError::GuardMissed(values::MissedGuard {
             write: missed.write,
             expected: missed.expected,
             touched: missed.touched,
         }),
-        kit_sql::SqlError::Unavailable(reason) => sql::SqlError::Unavailable(reason),
+        kit_sql::SqlError::Unavailable(reason) => values::SqlError::Unavailable(reason),
     }
 }
 
-fn kv_error(error: kit_kv::KvError) -> kv::KvError {
+fn kv_error(error: kit_kv::KvError) -> values::KvError {
     match error {
-        kit_kv::KvError::Invalid(reason) => kv::KvError::Invalid(reason),
-        kit_kv::KvError::Conflict => kv::KvError::Conflict,
-        kit_kv::KvError::Unavailable(reason) => kv::KvError::Unavailable(reason),
+        kit_kv::KvError::Invalid(reason) => values::KvError::Invalid(reason),
+        kit_kv::KvError::Conflict => values::KvError::Conflict,
+        kit_kv::KvError::Unavailable(reason) => values::KvError::Unavailable(reason),
     }
 }
 
-fn kit_condition(condition: kv::Condition) -> kit_kv::Condition {
+fn kit_condition(condition: values::Condition) -> kit_kv::Condition {
     match condition {
-        kv::Condition::Always => kit_kv::Condition::Always,
-        kv::Condition::Absent => kit_kv::Condition::Absent,
-        kv::Condition::Version(version) => kit_kv::Condition::Version(version),
+        values::Condition::Always => kit_kv::Condition::Always,
+        values::Condition::Absent => kit_kv::Condition::Absent,
+        values::Condition::Version(version) => kit_kv::Condition::Version(version),
     }
 }
 
@@ -210,7 +216,7 @@ souk_tests::port_cases!(Kit::open, events:
     an_event_arrives_as_it_was_stated
     each_subscriber_hears_once
     an_event_that_nobody_hears_is_no_error
-    an_id_is_the_batch_and_the_place
+    an_id_is_the_component_the_batch_and_the_place
     a_repeated_batch_repeats_no_event
     a_batch_of_another_component_with_the_same_id_is_heard_too
     an_event_for_later_waits_for_its_instant

@@ -30,7 +30,7 @@ impl Shop {
     fn new() -> Self {
         let prices = [("a", 100), ("b", 200), ("c", 300)].map(|(name, price)| (var(name), price));
         Self {
-            ports: TestPorts::new(&[]),
+            ports: TestPorts::new("cart", &[]),
             prices: RefCell::new(prices.into()),
             asked: RefCell::default(),
             catalog_is_away: Cell::new(false),

@@ -200,7 +200,7 @@ mod tests {
 
     #[test]
     fn a_shoppers_page_is_read_from_an_index_without_sorting() {
-        let ports = TestPorts::new(&[include_str!("../../migrations/0001_catalog.sql")]);
+        let ports = TestPorts::new("catalog", &[include_str!("../../migrations/0001_catalog.sql")]);
         for sort in [ProductSort::Newest, ProductSort::PriceAscending, ProductSort::PriceDescending, ProductSort::Title]
         {
             for category in [None, Some("shirts".to_owned())] {

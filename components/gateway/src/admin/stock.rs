@@ -1,6 +1,8 @@
 //! Stock of variants: what moved, and moving it.
 
 use serde::{Deserialize, Serialize};
+use souk_kit::catalog::CatalogError;
+use souk_kit::check::Check;
 use souk_kit::{PageRequest, catalog};
 
 use crate::admin::products::AdminVariant;
@@ -70,6 +72,11 @@ pub fn list_stock_movements(exchange: &Exchange<'_>) -> Answer {
 pub fn adjust_stock(exchange: &Exchange<'_>) -> Answer {
     let variant_id = exchange.id("id", "var")?;
     let StockAdjustment { id, delta, reason } = input::json(exchange.request)?;
+    let mut check = Check::new();
+    if let Some(id) = &id {
+        check.id("/id", "mov", id);
+    }
+    check.done().map_err(CatalogError::Invalid)?;
     let movement_id = id.unwrap_or_else(|| exchange.mint("mov", "movement"));
     let variant = exchange.ports.adjust_stock(&exchange.ctx, &movement_id, variant_id, delta, &reason)?;
     Ok(reply::json(200, &AdminVariant::from(variant)))

@@ -134,6 +134,7 @@ fn bodies_that_are_not_what_is_wanted() {
         staff   | POST /api/v1/admin/orders/ord_00000000000000000000000000000009/refund {"amount":{"amount":"1","currency":"USD"}} | 422 invalid /amount/amount:malformed
         staff   | POST /api/v1/admin/orders/ord_00000000000000000000000000000009/refund {"amount":{"amount":1}} | 422 invalid /amount/currency:required
         staff   | POST /api/v1/admin/orders/ord_00000000000000000000000000000009/ship {"lines":[{"variant_id":"v","quantity":-1}]} | 422 invalid /lines/0/quantity:out_of_range
+        staff   | POST /api/v1/admin/variants/var_00000000000000000000000000000005/stock-adjustments {"id":"mine","delta":1,"reason":"received"} | 422 invalid /id:malformed
         staff   | POST /api/v1/admin/media {}                               | 415 unsupported_media_type
     "#,
     );

@@ -32,14 +32,14 @@ pub struct Shop {
 impl Shop {
     /// A shop whose tokens are signed with the keys for tests.
     pub fn new() -> Self {
-        let ports = TestPorts::new(&[]);
+        let ports = TestPorts::new("gateway", &[]);
         ports.configure("token_public_key", &tokens::test_keys().1);
         Self { ports, calls: RefCell::default(), script: RefCell::default(), kv_fault: Cell::new(None) }
     }
 
     /// A shop without any configuration.
     pub fn unconfigured() -> Self {
-        Self { ports: TestPorts::new(&[]), ..Self::new() }
+        Self { ports: TestPorts::new("gateway", &[]), ..Self::new() }
     }
 
     /// Writes the next answer of a function, by its name.

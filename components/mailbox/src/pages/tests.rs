@@ -10,7 +10,7 @@ use crate::service;
 const EVIL: &str = "<script>alert(1)</script>";
 
 fn ports() -> TestPorts {
-    TestPorts::new(&[include_str!("../../migrations/0001_messages.sql")])
+    TestPorts::new("mailbox", &[include_str!("../../migrations/0001_messages.sql")])
 }
 
 fn keep(ports: &TestPorts, key: &str, recipient: &str, subject: &str) {
@@ -167,7 +167,7 @@ fn what_is_not_here_is_a_problem_document() {
 
 #[test]
 fn a_database_that_is_away_is_told_as_such() {
-    let ports = TestPorts::new(&[]); // without its table every read fails
+    let ports = TestPorts::new("mailbox", &[]); // without its table every read fails
     for target in ["/dev/mailbox", "/dev/mailbox.json", "/dev/mailbox/k"] {
         let answer = get(&ports, target);
         assert_eq!((answer.status, answer.header("retry-after")), (503, Some("1")), "{target}");

@@ -35,7 +35,7 @@ fn message(text: &str) -> Message {
         recipient: "a@b".to_owned(),
         subject: "Welcome".to_owned(),
         state: match words[0] {
-            "queued" => State::Queued(Due { event_id: "a/0".to_owned(), at: 500 }),
+            "queued" => State::Queued(Due { event_id: "notification/a/0".to_owned(), at: 500 }),
             "sent" => State::Sent("old".to_owned()),
             "failed" => State::Failed,
             other => panic!("no state {other}"),
@@ -96,13 +96,13 @@ fn pauses_double_up_to_an_hour() {
 #[test]
 fn one_event_sends_a_message_and_every_other_is_late() {
     let queued = message("queued 0 0");
-    assert!(queued.is_due_by("a/0"));
-    assert!(!queued.is_due_by("b/0"));
+    assert!(queued.is_due_by("notification/a/0"));
+    assert!(!queued.is_due_by("notification/b/0"));
     for state in ["sent 1 0", "failed 1 0"] {
-        assert!(!message(state).is_due_by("a/0"));
+        assert!(!message(state).is_due_by("notification/a/0"));
     }
     let next = decide(queued, Command::Resend { batch_id: "b", now: 1 }).expect("it may always be");
-    assert!(next.is_due_by("b/0") && !next.is_due_by("a/0"));
+    assert!(next.is_due_by("notification/b/0") && !next.is_due_by("notification/a/0"));
 }
 
 #[test]

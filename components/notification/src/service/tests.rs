@@ -23,7 +23,7 @@ struct Post {
 
 impl Post {
     fn new() -> Self {
-        let ports = TestPorts::new(&[MIGRATION]);
+        let ports = TestPorts::new("notification", &[MIGRATION]);
         ports.configure("public_url", "http://127.0.0.1:3000/");
         ports.configure("shop_name", "Tea & Co");
         Self { ports, taken: RefCell::default(), calls: RefCell::default(), answers: RefCell::default() }
@@ -175,7 +175,7 @@ fn the_configuration_names_the_channel() {
 #[test]
 fn without_an_address_of_the_shop_no_mail_is_made() {
     for public_url in [None, Some("shop.example"), Some("javascript:alert(1)")] {
-        let post = Post { ports: TestPorts::new(&[MIGRATION]), ..Post::new() };
+        let post = Post { ports: TestPorts::new("notification", &[MIGRATION]), ..Post::new() };
         if let Some(public_url) = public_url {
             post.ports.configure("public_url", public_url);
         }

@@ -122,7 +122,7 @@ pub struct World<'w> {
 impl<'w> World<'w> {
     /// A guest's cart, a full shelf, and money taken at once.
     pub fn new() -> Self {
-        let ports = TestPorts::new(&[include_str!("../../migrations/0001_orders.sql")]);
+        let ports = TestPorts::new("order", &[include_str!("../../migrations/0001_orders.sql")]);
         ports.configure("tax_rates", "DE=1900,*=0");
         let cart = FakeCart {
             user: None,

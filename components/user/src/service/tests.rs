@@ -45,7 +45,7 @@ struct Shop {
 
 impl Shop {
     fn new() -> Self {
-        let ports = TestPorts::new(&[MIGRATION]);
+        let ports = TestPorts::new("user", &[MIGRATION]);
         ports.configure("token_private_key", &tokens::test_keys().0);
         ports.configure("setup_token", SETUP_TOKEN);
         Self {

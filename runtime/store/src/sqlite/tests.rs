@@ -1,0 +1,501 @@
+//! What the store promises beyond the ports: migrations, restarts, dead letters, backups and full disks.
+//!
+//! The ports' own contract is tested by the port suite in `tests/`.
+
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex};
+use std::task::Poll;
+use std::time::{Duration, Instant};
+
+use tokio::sync::{mpsc, watch};
+
+use super::writer::QUEUE_MAX;
+use super::{Sqlite, Stop, Tx, backup};
+use crate::engine::{Engine, Failure};
+use crate::values::{Batch, Condition, Event, NewEvent, Read, SqlError, Value, Write};
+use crate::{Clock, Database, Deliver, Replay, Settings, Store, Subscribers};
+
+const START_MS: i64 = 1_800_000_000_000;
+
+/// A directory that ends with its test.
+struct Directory(PathBuf);
+
+impl Directory {
+    fn new() -> Directory {
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        let count = COUNT.fetch_add(1, Ordering::Relaxed);
+        let path = std::env::temp_dir().join(format!("souk-store-{}-{count}", std::process::id()));
+        std::fs::create_dir_all(&path).expect("the temporary directory can be written");
+        Directory(path)
+    }
+
+    /// Writes the migrations of a component and answers their directory.
+    fn migrations(&self, component: &str, files: &[(&str, &str)]) -> PathBuf {
+        let dir = self.0.join("migrations").join(component);
+        std::fs::create_dir_all(&dir).expect("the directory can be written");
+        for (name, sql) in files {
+            std::fs::write(dir.join(name), sql).expect("the directory can be written");
+        }
+        dir
+    }
+}
+
+impl Drop for Directory {
+    fn drop(&mut self) {
+        // What cannot be removed lies in the system's temporary directory.
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+struct Shop {
+    store: Arc<Store>,
+    clock: Clock,
+    directory: Directory,
+    registry: prometheus::Registry,
+}
+
+impl Shop {
+    /// Opens a data directory with one table of `alpha`.
+    async fn open() -> Shop {
+        let shop = Shop::open_in(Directory::new(), Clock::manual(START_MS));
+        let table = "CREATE TABLE alpha_items (id TEXT PRIMARY KEY, qty BIGINT NOT NULL);";
+        let dir = shop.directory.migrations("alpha", &[("0001_items.sql", table)]);
+        assert_eq!(shop.store.migrate("alpha", &dir).await.expect("the migration is well formed"), 1);
+        shop
+    }
+
+    fn open_in(directory: Directory, clock: Clock) -> Shop {
+        let registry = prometheus::Registry::new();
+        let settings = Settings {
+            subscribers: Subscribers::from([("thing.happened".into(), vec!["ear".into()])]),
+            clock: clock.clone(),
+            ..Settings::new(Database::Sqlite(directory.0.join("data")))
+        };
+        let store = Store::open(settings, &registry).expect("the directory opens");
+        Shop { store, clock, directory, registry }
+    }
+
+    /// Closes and opens again, as a restart does.
+    fn restart(self) -> Shop {
+        let Shop { store, clock, directory, .. } = self;
+        drop(store);
+        Shop::open_in(directory, clock)
+    }
+
+    /// Why the migrations of a component are refused.
+    async fn refusal(&self, component: &str, files: &[(&str, &str)]) -> String {
+        let dir = self.directory.migrations(component, files);
+        let Err(refusal) = self.store.migrate(component, &dir).await else { panic!("{files:?} fits") };
+        std::fs::remove_dir_all(&dir).expect("the directory is the test's own");
+        format!("{refusal:#}")
+    }
+
+    fn sqlite(&self) -> &Sqlite {
+        match &self.store.engine {
+            Engine::Sqlite(sqlite) => sqlite,
+            #[cfg(feature = "postgres")]
+            Engine::Postgres(_) => unreachable!("the shop was opened in a directory"),
+        }
+    }
+
+    async fn commit(&self, batch: Batch) -> Result<Vec<u64>, SqlError> {
+        self.store.commit(&"alpha".into(), batch, soon()).await
+    }
+
+    async fn count(&self) -> usize {
+        let read = Read { sql: "SELECT id FROM alpha_items".into(), params: Vec::new() };
+        let snapshot = self.store.query("alpha", &[read], None, soon()).await.expect("it reads");
+        // A cell with an id of one character has six bytes.
+        snapshot.results[0].packed.len() / 6
+    }
+
+    /// Delivers what is due to an ear that answers this; answers `id attempt` of each delivery.
+    async fn deliver(&self, answer: Result<(), String>) -> Vec<String> {
+        let heard = Arc::new(Mutex::new(Vec::new()));
+        let notes = Arc::clone(&heard);
+        let deliver: Deliver = Arc::new(move |_: String, event: Event| {
+            notes.lock().expect("no holder panics").push(format!("{} {}", event.id, event.attempt));
+            let answer = answer.clone();
+            Box::pin(async move { answer })
+        });
+        Arc::clone(&self.store).deliver_due(deliver).await.expect("the outbox can be read");
+        heard.lock().expect("no holder panics").clone()
+    }
+
+    /// The value of a metric without labels, or the sum over its labels.
+    fn metric(&self, name: &str) -> f64 {
+        let families = self.registry.gather();
+        let family = families.iter().find(|family| family.name() == name).expect("the metric is registered");
+        let values = family.get_metric().iter().map(|metric| {
+            metric.get_counter().get_value()
+                + metric.get_gauge().get_value()
+                + metric.get_histogram().get_sample_count() as f64
+        });
+        values.sum()
+    }
+}
+
+fn soon() -> Instant {
+    Instant::now() + Duration::from_secs(30)
+}
+
+fn item(id: &str, qty: i64) -> Write {
+    Write {
+        sql: "INSERT INTO alpha_items (id, qty) VALUES ($1, $2)".into(),
+        params: vec![Value::Text(id.into()), Value::Integer(qty)],
+        expect: None,
+    }
+}
+
+fn batch(id: &str, writes: Vec<Write>) -> Batch {
+    Batch { id: id.into(), writes, events: Vec::new() }
+}
+
+fn fact(id: &str) -> Batch {
+    let event = NewEvent { topic: "thing.happened".into(), key: "k".into(), payload: "{}".into(), not_before: None };
+    Batch { events: vec![event], ..batch(id, Vec::new()) }
+}
+
+#[tokio::test]
+async fn a_migration_is_applied_once() {
+    let shop = Shop::open().await;
+    let store = &shop.store;
+    let dir = shop.directory.migrations(
+        "alpha",
+        &[
+            (
+                "0002_more.sql",
+                "ALTER TABLE alpha_items ADD COLUMN note TEXT; CREATE INDEX alpha_by_qty ON alpha_items (qty);",
+            ),
+            ("0003_other.sqlite.sql", "ALTER TABLE alpha_items RENAME COLUMN note TO remark;"),
+            ("0003_other.postgres.sql", "not for SQLite"),
+            (
+                "0010_names.sql",
+                "CREATE TABLE alpha_old (id TEXT PRIMARY KEY); ALTER TABLE alpha_old RENAME TO alpha_new;
+                INSERT INTO alpha_new VALUES ('a'); UPDATE alpha_new SET id = 'b'; DROP INDEX alpha_by_qty;
+                ALTER TABLE alpha_items DROP COLUMN remark; DROP TABLE alpha_new;",
+            ),
+            ("notes.txt", "not a migration"),
+        ],
+    );
+    assert_eq!(store.migrate("alpha", &dir).await.expect("they are well formed"), 3);
+    assert_eq!(store.migrate("alpha", &dir).await.expect("they are applied"), 0);
+    let shop = shop.restart();
+    assert_eq!(shop.store.migrate("alpha", &dir).await.expect("they are applied"), 0);
+}
+
+#[tokio::test]
+async fn a_migration_that_does_not_fit_is_refused_whole() {
+    let shop = Shop::open().await;
+    let first = ("0001_items.sql", "CREATE TABLE alpha_items (id TEXT PRIMARY KEY, qty BIGINT NOT NULL);");
+    let ok = "CREATE TABLE alpha_ok (id TEXT);";
+    for (sql, reason) in [
+        ("CREATE TABLE beta_items (id TEXT)", "does not start with `alpha_`"),
+        ("CREATE INDEX by_qty ON alpha_items (qty)", "does not start with `alpha_`"),
+        ("CREATE INDEX alpha_by_id ON souk_kv (key)", "does not start with `alpha_`"),
+        ("ALTER TABLE alpha_items RENAME TO items", "does not start with `alpha_`"),
+        ("ALTER TABLE alpha_items RENAME TO beta_items", "does not start with `alpha_`"),
+        ("DROP TABLE souk_batches", "does not start with `alpha_`"),
+        ("DELETE FROM souk_batches", "does not start with `alpha_`"),
+        ("CREATE TABLE alpha_copy AS SELECT * FROM souk_kv", "does not start with `alpha_`"),
+        ("CREATE TABLE alpha_id (id INTEGER PRIMARY KEY AUTOINCREMENT)", "not portable"),
+        ("PRAGMA foreign_keys = OFF", "not allowed"),
+        ("ATTACH DATABASE ':memory:' AS other", "not allowed"),
+        ("COMMIT", "not allowed"),
+        ("CREATE VIEW alpha_view AS SELECT 1", "not allowed"),
+        ("CREATE TRIGGER alpha_t AFTER INSERT ON alpha_items BEGIN SELECT 1; END", "not portable"),
+        ("CREATE TABLE alpha_ok (id TEXT)", "already exists"),
+        ("nonsense", "syntax error"),
+    ] {
+        let text = shop.refusal("alpha", &[first, ("0002_bad.sql", &format!("{ok} {sql};"))]).await;
+        assert!(text.contains(reason) && text.contains("0002_bad.sql"), "{sql}: {text}");
+    }
+    let text = shop.refusal("alpha", &[("0001_items.sql", ok)]).await;
+    assert!(text.contains("edited"), "{text}");
+    let text = shop.refusal("alpha", &[first, ("0001_again.sql", ok)]).await;
+    assert!(text.contains("the same number"), "{text}");
+    for name in ["1_short.sql", "first.sql", "00001_long.sql"] {
+        let text = shop.refusal("alpha", &[first, (name, ok)]).await;
+        assert!(text.contains(name), "{text}");
+    }
+    let text = shop.refusal("alpha-two", &[("0001_a.sql", "CREATE TABLE alpha_two_a (id TEXT);")]).await;
+    assert!(text.contains("cannot be told apart"), "{text}");
+    let text = shop.refusal("souk", &[("0001_a.sql", "CREATE TABLE souk_a (id TEXT);")]).await;
+    assert!(text.contains("cannot own tables"), "{text}");
+
+    let dir = shop.directory.migrations("alpha", &[first, ("0005_good.sql", ok)]);
+    assert_eq!(shop.store.migrate("alpha", &dir).await.expect("nothing of the refused ones is left"), 1);
+    let text = shop.refusal("alpha", &[first, ("0004_late.sql", ok), ("0005_good.sql", ok)]).await;
+    assert!(text.contains("comes before"), "{text}");
+    let text = format!("{:#}", shop.store.migrate("alpha", Path::new("/missing")).await.expect_err("it is missing"));
+    assert!(text.contains("/missing"), "{text}");
+}
+
+#[tokio::test]
+async fn a_restart_loses_nothing() {
+    let shop = Shop::open().await;
+    assert_eq!(shop.commit(batch("a", vec![item("a", 1)])).await, Ok(vec![1]));
+    assert_eq!(shop.commit(fact("e")).await, Ok(vec![]));
+    assert_eq!(shop.deliver(Err("later".into())).await, ["alpha/e/0 1"]);
+    let first = shop.store.kv_set(&"alpha".into(), "k".into(), "v".into(), Condition::Always, None, soon()).await;
+    shop.store.kv_delete(&"alpha".into(), "k".into(), Condition::Always, soon()).await.expect("it is deleted");
+
+    let shop = shop.restart();
+    assert_eq!(shop.commit(batch("a", vec![item("b", 1)])).await, Ok(vec![1]), "the id is remembered");
+    assert_eq!(shop.count().await, 1);
+    let second = shop.store.kv_set(&"alpha".into(), "k".into(), "v".into(), Condition::Always, None, soon()).await;
+    assert!(second.expect("it is set") > first.expect("it is set"), "a version is not used again");
+    assert!(shop.deliver(Ok(())).await.is_empty(), "the delay goes on");
+    shop.clock.advance(Duration::from_secs(1));
+    assert_eq!(shop.deliver(Ok(())).await, ["alpha/e/0 2"]);
+}
+
+#[tokio::test]
+async fn two_hosts_do_not_share_a_directory() {
+    let shop = Shop::open().await;
+    let settings = Settings::new(Database::Sqlite(shop.directory.0.join("data")));
+    let Err(refusal) = Store::open(settings, &prometheus::Registry::new()) else {
+        panic!("the directory is in use");
+    };
+    assert!(format!("{refusal:#}").contains("in use by another souk"), "{refusal:#}");
+}
+
+#[tokio::test]
+async fn dead_letters_are_kept_and_replayed() {
+    let shop = Shop::open().await;
+    for id in ["a", "b"] {
+        shop.commit(fact(id)).await.expect("it is committed");
+    }
+    for _ in 0..20 {
+        shop.deliver(Err("no".into())).await;
+        shop.clock.advance(Duration::from_secs(3_600));
+    }
+    let letters = shop.store.dead_letters(10).await.expect("it reads");
+    let seen: Vec<_> = letters.iter().map(|letter| (letter.event.id.as_str(), letter.event.attempt)).collect();
+    assert_eq!(seen, [("alpha/a/0", 10), ("alpha/b/0", 10)]);
+    assert_eq!((letters[0].subscriber.as_str(), letters[0].error.as_str()), ("ear", "no"));
+    assert_eq!(shop.store.dead_letters(1).await.expect("it reads").len(), 1);
+
+    assert_eq!(shop.store.replay(Replay::One(letters[1].id)).await.expect("it is there"), 1);
+    assert_eq!(shop.store.replay(Replay::One(letters[1].id)).await.expect("it was"), 0);
+    assert_eq!(shop.deliver(Ok(())).await, ["alpha/b/0 1"]);
+    assert_eq!(shop.store.replay(Replay::All).await.expect("it is there"), 1);
+    assert_eq!(shop.deliver(Ok(())).await, ["alpha/a/0 1"]);
+    assert!(shop.store.dead_letters(10).await.expect("it reads").is_empty());
+    assert_eq!(shop.metric("souk_outbox_depth"), 0.0);
+}
+
+#[tokio::test]
+async fn the_relay_delivers_at_once_and_stops_when_told() {
+    let shop = Shop::open().await;
+    let (heard, mut ears) = mpsc::unbounded_channel();
+    let deliver: Deliver = Arc::new(move |subscriber: String, event: Event| {
+        let heard = heard.clone();
+        Box::pin(async move { heard.send((subscriber, event.id)).map_err(|error| error.to_string()) })
+    });
+    let (stop, stopped) = watch::channel(false);
+    let relay = tokio::spawn(Arc::clone(&shop.store).run_relay(deliver, stopped));
+    for n in 0..100 {
+        shop.commit(fact(&n.to_string())).await.expect("it is committed");
+        assert_eq!(ears.recv().await, Some(("ear".into(), format!("alpha/{n}/0"))));
+    }
+    stop.send(true).expect("the relay listens");
+    relay.await.expect("the relay has no reason to panic");
+    assert_eq!(shop.metric("souk_event_deliveries_total"), 100.0);
+    assert!(shop.deliver(Ok(())).await.is_empty(), "what was delivered before the stop is settled");
+}
+
+#[tokio::test]
+async fn a_long_queue_behind_a_failing_event_is_not_looked_at() {
+    let shop = Shop::open().await;
+    for n in 0..5 {
+        let mut batch = fact(&n.to_string());
+        batch.events = vec![batch.events[0].clone(); 100];
+        shop.commit(batch).await.expect("it is committed");
+    }
+    let ready = || async {
+        let count = |tx: &Tx<'_>| -> Result<i64, Stop<Failure>> {
+            Ok(tx.host("SELECT count(*) FROM souk_deliveries WHERE ready = 1")?.query_row([], |row| row.get(0))?)
+        };
+        shop.sqlite().writer.submit(None, count).await.expect("it counts")
+    };
+    assert_eq!(ready().await, 1);
+    assert_eq!(shop.deliver(Err("no".into())).await.len(), 1);
+    assert_eq!(ready().await, 1);
+    shop.clock.advance(Duration::from_secs(1));
+    assert_eq!(shop.deliver(Ok(())).await.len(), 500);
+    assert_eq!(shop.metric("souk_outbox_depth"), 0.0);
+}
+
+#[tokio::test]
+async fn a_backup_is_one_instant_and_opens() {
+    let shop = Shop::open().await;
+    for id in ["a", "b", "c"] {
+        shop.commit(batch(id, vec![item(id, 1)])).await.expect("it is committed");
+    }
+    let copy = Directory::new();
+    std::fs::create_dir_all(copy.0.join("data")).expect("the directory can be written");
+    let to = copy.0.join("data/souk.db");
+    backup(&shop.directory.0.join("data"), &to).expect("it is copied");
+    shop.commit(batch("d", vec![item("d", 1)])).await.expect("it is committed");
+    let refusal = backup(&shop.directory.0.join("data"), &to).expect_err("the file exists");
+    assert!(format!("{refusal:#}").contains("exists"), "{refusal:#}");
+
+    let copied = Shop::open_in(copy, Clock::manual(START_MS));
+    assert_eq!(copied.count().await, 3);
+    assert_eq!(copied.commit(batch("a", vec![item("z", 1)])).await, Ok(vec![1]), "ids are copied too");
+}
+
+#[tokio::test]
+async fn a_full_disk_is_unavailable_and_heals() {
+    let shop = Shop::open().await;
+    let limit = |pages: i64| {
+        let work = move |tx: &Tx<'_>| -> Result<(), Stop<Failure>> {
+            let sql = format!("PRAGMA max_page_count = {pages}");
+            tx.session().connection().query_row(&sql, [], |_| Ok(()))?;
+            Ok(())
+        };
+        shop.sqlite().writer.submit(None, work)
+    };
+    let large = |id: &str| {
+        let sql = "INSERT INTO alpha_items (id, qty) VALUES ($1, 1)";
+        let write = Write { sql: sql.into(), params: vec![Value::Text("a".repeat(500_000))], expect: None };
+        Batch { events: fact("e").events, ..batch(id, vec![item("s", 1), write]) }
+    };
+    shop.commit(batch("before", vec![item("a", 1)])).await.expect("there is room");
+    limit(1).await.expect("it is set to what there is");
+    let answer = shop.commit(large("large")).await;
+    assert!(matches!(answer, Err(SqlError::Unavailable(_))), "{answer:?}");
+    assert_eq!(shop.count().await, 1, "reads go on");
+    assert!(shop.deliver(Ok(())).await.is_empty());
+    limit(1_000_000).await.expect("it is set");
+    assert_eq!(shop.commit(large("large")).await, Ok(vec![1, 1]));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_breaks_a_group_breaks_alone() {
+    let shop = Arc::new(Shop::open().await);
+    let mut tasks = tokio::task::JoinSet::new();
+    for n in 0..64 {
+        let shop = Arc::clone(&shop);
+        tasks.spawn(async move {
+            if n % 8 > 0 {
+                let id = char::from_u32(0x100 + n).expect("it is a letter").to_string();
+                assert_eq!(shop.commit(batch(&id, vec![item(&n.to_string(), 1)])).await, Ok(vec![1]));
+                return;
+            }
+            let broken = |tx: &Tx<'_>| -> Result<(), Stop<Failure>> {
+                // As SQLite does by itself when it interrupts a write or runs out of memory.
+                tx.session().connection().execute_batch("ROLLBACK")?;
+                tx.session().connection().execute_batch("no such statement")?;
+                Ok(())
+            };
+            assert!(shop.sqlite().writer.submit(None, broken).await.is_err());
+        });
+    }
+    tasks.join_all().await;
+    let read = Read { sql: "SELECT count(*) FROM alpha_items".into(), params: Vec::new() };
+    let snapshot = shop.store.query("alpha", &[read], None, soon()).await.expect("it reads");
+    assert_eq!(snapshot.results[0].packed, [1, 56, 0, 0, 0, 0, 0, 0, 0]);
+}
+
+#[tokio::test]
+async fn nothing_runs_past_its_deadline() {
+    let shop = Shop::open().await;
+    let endless = "WITH RECURSIVE up (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM up) SELECT count(*) FROM up";
+    let read = || [Read { sql: endless.into(), params: Vec::new() }];
+    for (reads, batch_id) in [(read(), None), (read(), Some("a"))] {
+        let deadline = Instant::now() + Duration::from_millis(30);
+        let answer = shop.store.query("alpha", &reads, batch_id, deadline).await;
+        assert!(matches!(answer, Err(SqlError::Unavailable(_))), "{answer:?}");
+        assert!(deadline.elapsed() < Duration::from_secs(3));
+    }
+    assert_eq!(shop.count().await, 0, "the connection is fine");
+    let answer = shop.store.commit(&"alpha".into(), batch("a", vec![]), Instant::now()).await;
+    assert!(matches!(answer, Err(SqlError::Unavailable(_)) | Ok(_)), "{answer:?}");
+}
+
+/// What a future answers without waiting, if it does.
+async fn poll_once<F: Future + Unpin>(future: &mut F) -> Option<F::Output> {
+    std::future::poll_fn(|context| match std::pin::Pin::new(&mut *future).poll(context) {
+        Poll::Ready(answer) => Poll::Ready(Some(answer)),
+        Poll::Pending => Poll::Ready(None),
+    })
+    .await
+}
+
+#[tokio::test]
+async fn work_beyond_a_full_queue_is_refused_at_once() {
+    let shop = Shop::open().await;
+    let (go, wait) = std::sync::mpsc::channel::<()>();
+    let holding = shop.sqlite().writer.submit(None, move |_: &Tx<'_>| -> Result<(), Stop<Failure>> {
+        // Until the test lets it go on, or is over.
+        let _ = wait.recv();
+        Ok(())
+    });
+    let mut holding = Box::pin(holding);
+    assert!(poll_once(&mut holding).await.is_none());
+    let mut waiting = Vec::new();
+    let refusal = loop {
+        assert!(waiting.len() <= 2 * QUEUE_MAX, "the queue has no end");
+        let mut next = Box::pin(shop.commit(batch(&waiting.len().to_string(), vec![])));
+        match poll_once(&mut next).await {
+            Some(answer) => break answer,
+            None => waiting.push(next),
+        }
+    };
+    assert_eq!(refusal, Err(SqlError::Unavailable("the writer's queue is full".into())));
+    go.send(()).expect("the writer listens");
+    assert!(holding.await.is_ok());
+    for commit in waiting {
+        assert_eq!(commit.await, Ok(vec![]), "whoever was in the queue is served");
+    }
+}
+
+#[tokio::test]
+async fn old_rows_are_swept() {
+    let shop = Shop::open().await;
+    let rows = |table: &'static str| {
+        let count = move |tx: &Tx<'_>| -> Result<i64, Stop<Failure>> {
+            Ok(tx.host(&format!("SELECT count(*) FROM {table}"))?.query_row([], |row| row.get(0))?)
+        };
+        shop.sqlite().writer.submit(None, count)
+    };
+    for n in 0..20 {
+        let key = n.to_string();
+        shop.commit(batch(&key, vec![])).await.expect("it is committed");
+        let ttl = (n < 15).then_some(60);
+        let set = shop.store.kv_set(&"alpha".into(), key, "v".into(), Condition::Always, ttl, soon()).await;
+        set.expect("it is set");
+    }
+    shop.clock.advance(Duration::from_secs(7 * 24 * 3_600));
+    for _ in 0..3 {
+        shop.commit(batch("tick", vec![])).await.expect("it is committed");
+        shop.clock.advance(Duration::from_secs(1));
+    }
+    assert_eq!(rows("souk_kv").await.expect("it counts"), 5);
+    assert_eq!(rows("souk_batches").await.expect("it counts"), 21, "ids are kept for seven days");
+    shop.clock.advance(Duration::from_secs(24 * 3_600));
+    shop.commit(batch("tock", vec![])).await.expect("it is committed");
+    assert_eq!(rows("souk_batches").await.expect("it counts"), 2);
+}
+
+#[tokio::test]
+async fn the_writer_is_counted() {
+    let shop = Shop::open().await;
+    let (kept, flushes) = (shop.metric("souk_writer_work_total"), shop.metric("souk_writer_flush_seconds"));
+    shop.commit(batch("a", vec![item("a", 1)])).await.expect("it is committed");
+    shop.commit(batch("b", vec![item("a", 1)])).await.expect_err("the key is taken");
+    shop.commit(fact("c")).await.expect("it is committed");
+    assert_eq!(shop.metric("souk_writer_work_total"), kept + 3.0);
+    assert_eq!(shop.metric("souk_writer_flush_seconds"), flushes + 3.0);
+    assert_eq!(shop.metric("souk_events_stored_total"), 1.0);
+    assert_eq!(shop.metric("souk_writer_queue"), 0.0);
+    shop.clock.advance(Duration::from_secs(7));
+    shop.deliver(Err("no".into())).await;
+    assert_eq!(shop.metric("souk_outbox_depth"), 1.0);
+    shop.clock.advance(Duration::from_secs(10));
+    shop.deliver(Err("no".into())).await;
+    assert_eq!(shop.metric("souk_outbox_age_seconds"), 0.0, "a repeat is due only after its delay");
+}

@@ -7,7 +7,7 @@ SOUK := target/release/souk
 LISTEN ?= 127.0.0.1:3000
 DATA ?= .souk
 
-.PHONY: setup components build run check test bench golden
+.PHONY: setup components build run lattice check test bench golden
 
 # Installs what a fresh Debian machine lacks: the Rust target and the packages that builds and tests call.
 setup:
@@ -24,6 +24,11 @@ build: components
 # The sample shop, served until ctrl-c.
 run: build
 	@tests/run.sh "$(SOUK)" "$(LISTEN)" "$(DATA)"
+
+# A wasmCloud lattice on this machine, until ctrl-c; what it prints says how to put the shop on it.
+lattice: build
+	@runtime/lattice/setup.sh wash
+	@target/lattice/debug/souk-lattice up
 
 # Format, lints, tidiness.
 check: setup

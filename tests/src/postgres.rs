@@ -36,7 +36,15 @@ else
   echo "failed: $(tail -n 5 log)" | tr '\n' ' '
   echo
 fi
-openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=localhost -addext subjectAltName=DNS:localhost \
+cat >tls <<END
+[req]
+distinguished_name = name
+[name]
+[server]
+basicConstraints = CA:FALSE
+subjectAltName = DNS:localhost
+END
+openssl req -x509 -config tls -extensions server -newkey rsa:2048 -nodes -days 2 -subj /CN=localhost \
   -keyout data/server.key -out data/server.crt >>log 2>&1
 cat >>data/postgresql.conf <<END
 listen_addresses = '127.0.0.1'

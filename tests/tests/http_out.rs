@@ -3,7 +3,7 @@
 use std::{
     future::Future,
     io::{Read as _, Write as _},
-    net::{SocketAddr, TcpListener},
+    net::{Shutdown, SocketAddr, TcpListener},
     path::Path,
     thread::JoinHandle,
 };
@@ -128,14 +128,16 @@ fn serve(bytes: usize, answer: Vec<u8>) -> (u16, JoinHandle<String>) {
         let (mut stream, _) = listener.accept().expect("the test connects");
         let mut seen = Vec::new();
         let mut chunk = vec![0; 64 << 10];
-        while seen.len() < bytes.max(1) {
+        while seen.len() < bytes {
             match stream.read(&mut chunk) {
                 Ok(0) | Err(_) => break,
                 Ok(read) => seen.extend_from_slice(&chunk[..read]),
             }
         }
-        // The client may have hung up, which is what some cases are about.
-        let _ = stream.write_all(&answer);
+        // The client may have hung up, which is what some cases are about. What it still sends is read, since closing a
+        // connection with unread bytes takes the answer back.
+        let _ = stream.write_all(&answer).and_then(|()| stream.shutdown(Shutdown::Write));
+        let _ = stream.read_to_end(&mut seen);
         String::from_utf8_lossy(&seen).into_owned()
     });
     (port, thread)

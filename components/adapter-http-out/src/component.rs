@@ -32,6 +32,8 @@ mod bindings {
 const RESPONSE_HEADERS_MAX: usize = 100;
 /// The body of a response, in bytes.
 const RESPONSE_BODY_BYTES_MAX: usize = 4 << 20;
+/// What is told of the platform's own words for a failure, in bytes.
+const ERROR_BYTES_MAX: usize = 200;
 /// Bytes that one read of a body asks for.
 const READ_BYTES_MAX: u64 = 64 << 10;
 
@@ -165,7 +167,9 @@ fn receive(response: &IncomingResponse, deadline: &Deadline) -> Result<InRespons
             Ok(bytes) => body.extend_from_slice(&bytes),
             Err(StreamError::Closed) => break,
             Err(StreamError::LastOperationFailed(error)) => {
-                return Err(unknown(format!("the answer broke off: {}", error.to_debug_string())));
+                let reason =
+                    types::http_error_code(&error).map_or_else(String::new, |code| format!(": {}", brief(&code)));
+                return Err(unknown(format!("the answer broke off{reason}")));
             }
         }
     }
@@ -174,7 +178,7 @@ fn receive(response: &IncomingResponse, deadline: &Deadline) -> Result<InRespons
 
 /// Sorts a failure by whether anything can have reached the other side.
 fn classified(error: ErrorCode) -> HttpOutError {
-    let text = format!("{error:?}");
+    let text = brief(&error);
     match error {
         ErrorCode::DestinationIpProhibited | ErrorCode::HttpRequestDenied => HttpOutError::NotGranted(text),
         ErrorCode::DnsTimeout
@@ -192,4 +196,10 @@ fn classified(error: ErrorCode) -> HttpOutError {
         // Everything else may have happened after the request was on its way.
         _ => HttpOutError::Unknown(text),
     }
+}
+
+/// The name of a failure. Some platforms add a text of many lines.
+fn brief(error: &ErrorCode) -> String {
+    let text = format!("{error:?}");
+    text[..text.floor_char_boundary(ERROR_BYTES_MAX)].to_owned()
 }

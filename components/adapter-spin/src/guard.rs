@@ -6,7 +6,7 @@
 //! `INTO`, `UPDATE` and the commas of a `FROM`; it belongs to the component when it starts with the component's name. A name
 //! without an underscore can only be a common table expression, since every table has one.
 
-use souk_store::shape::{FUNCTIONS, is_one_of};
+use souk_store::shape::{FUNCTIONS, Verb, is_one_of};
 
 /// Tables that SQLite makes up and whose names have no underscore.
 const EPONYMOUS: &[&str] = &["dbstat", "bytecode", "carray"];
@@ -69,10 +69,13 @@ const REFUSED: &[&str] = &[
     "RETURNING",
 ];
 
-/// Refuses a statement that names a table of another component, or a function that is not portable.
-pub fn check(sql: &str, prefix: &str) -> Result<(), String> {
+/// Words that make a statement a write, wherever they stand; all of them are reserved.
+const WRITING: &[&str] = &["DELETE", "INSERT", "INTO", "UPDATE"];
+
+/// Refuses a statement that names a table of another component, a function that is not portable, or a write in a read.
+pub fn check(sql: &str, verb: Verb, prefix: &str) -> Result<(), String> {
     let tokens = tokens(sql)?;
-    Reading { tokens: &tokens, prefix, levels: vec![Level::default()] }.run()
+    Reading { tokens: &tokens, verb, prefix, levels: vec![Level::default()] }.run()
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -157,6 +160,7 @@ struct Level {
 
 struct Reading<'a> {
     tokens: &'a [Token<'a>],
+    verb: Verb,
     prefix: &'a str,
     levels: Vec<Level>,
 }
@@ -225,6 +229,10 @@ impl Reading<'_> {
         let is = |other: &str| word.eq_ignore_ascii_case(other);
         if is_one_of(REFUSED, word) {
             return Err(format!("`{word}` is not in the portable part of SQL"));
+        }
+        // `WITH a AS (SELECT 1) DELETE FROM b` starts like a read.
+        if self.verb == Verb::Read && is_one_of(WRITING, word) {
+            return Err(format!("`{word}` does not stand in a read"));
         }
         if is_one_of(AFTER_FROM, word) {
             self.level()?.from = false;

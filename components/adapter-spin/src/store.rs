@@ -138,7 +138,27 @@ impl From<Failure> for String {
     }
 }
 
-/// Runs one statement that answers no rows that matter; answers how many rows it touched.
+/// How often a write waits for the lock, five seconds each time; Spin sets no other time.
+const LOCK_WAITS_MAX: u32 = 4;
+
+/// Runs a statement that takes the write lock, and waits for it. What did not get the lock did nothing.
+fn lock(connection: &impl Connection, sql: &str, params: &[Value]) -> Result<Answer, Failure> {
+    let mut waits = 1;
+    loop {
+        match connection.run(sql, params) {
+            Err(text) if text.starts_with("database is locked") && waits < LOCK_WAITS_MAX => waits += 1,
+            answer => return answer.map_err(Failure::of),
+        }
+    }
+}
+
+/// Runs one write outside of any transaction; answers how many rows it touched.
+fn write_alone(connection: &impl Connection, sql: &str, params: &[Value]) -> Result<u64, Failure> {
+    lock(connection, sql, params)?;
+    Ok(connection.touched())
+}
+
+/// Runs one write within a transaction; answers how many rows it touched.
 fn write(connection: &impl Connection, sql: &str, params: &[Value]) -> Result<u64, Failure> {
     connection.run(sql, params).map_err(Failure::of)?;
     Ok(connection.touched())
@@ -152,7 +172,7 @@ fn first(connection: &impl Connection, sql: &str, params: &[Value]) -> Result<Op
 
 /// Runs `work` in one transaction that holds the write lock, and undoes it when `work` refuses.
 fn transaction<T, E: From<Failure>>(connection: &impl Connection, work: impl FnOnce() -> Result<T, E>) -> Result<T, E> {
-    connection.run("BEGIN IMMEDIATE", &[]).map_err(Failure::of)?;
+    lock(connection, "BEGIN IMMEDIATE", &[])?;
     let done = work().and_then(|done| match connection.run("COMMIT", &[]) {
         Ok(_) => Ok(done),
         // Whatever it says: the statements were fine, and whether they are kept is not known.

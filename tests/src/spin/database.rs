@@ -79,7 +79,7 @@ impl sqlite::HostConnection for Instance {
 
 fn query(connection: &rusqlite::Connection, sql: &str, params: Vec<Value>) -> rusqlite::Result<sqlite::QueryResult> {
     let mut statement = connection.prepare_cached(sql)?;
-    let columns: Vec<String> = statement.column_names().into_iter().map(ToOwned::to_owned).collect();
+    let columns: Vec<String> = statement.column_names().map(ToOwned::to_owned).collect();
     let mut rows = statement.query(rusqlite::params_from_iter(params))?;
     let mut result = sqlite::QueryResult { columns, rows: Vec::new() };
     let mut bytes = 0;

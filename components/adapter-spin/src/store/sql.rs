@@ -79,7 +79,7 @@ fn judge(prefix: &str, verb: Verb, sql: &str, params: &[Value]) -> Result<Vec<Va
     limits::check_statement(sql)?;
     let numbers = shape::shape(sql, verb).map_err(SqlError::Invalid)?;
     limits::check_params(numbers.len(), params.len())?;
-    guard::check(sql, prefix).map_err(SqlError::Invalid)?;
+    guard::check(sql, verb, prefix).map_err(SqlError::Invalid)?;
     for param in params {
         if let Value::Text(text) = param {
             limits::check_text(text)?;

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 use deadpool::Runtime;
-use deadpool::managed::{Manager, Metrics, Object, Pool, PoolError, RecycleError, RecycleResult, Timeouts};
+use deadpool::managed::{Manager, Metrics, Object, Pool, PoolError, QueueMode, RecycleError, RecycleResult, Timeouts};
 use tokio::task::AbortHandle;
 use tokio_postgres::types::{ToSql, Type};
 use tokio_postgres::{Client, Statement};
@@ -40,7 +40,7 @@ const SETTINGS: &str = "
 /// Becomes a component until the transaction ends: its role, and its schema alone.
 pub(super) const ENTER: &str = "SELECT set_config('role', $1, true), set_config('search_path', $2, true)";
 /// Becomes the host again.
-pub(super) const LEAVE: &str = "RESET ROLE";
+pub(super) const LEAVE: &str = "RESET ROLE; SET LOCAL search_path = ''";
 
 /// Parameters of a statement of the host's own.
 pub(super) type Params<'a, const N: usize> = [&'a (dyn ToSql + Sync); N];
@@ -55,8 +55,9 @@ pub(super) type Connections = Pool<Connector>;
 
 /// Makes the pool. It connects when it is first asked.
 pub(super) fn connections(address: Address) -> anyhow::Result<Connections> {
-    let pool = Pool::builder(Connector { address }).max_size(CONNECTIONS_MAX).runtime(Runtime::Tokio1);
-    Ok(pool.build()?)
+    // One that served last is lent first: it knows the statements that are asked for now.
+    let pool = Pool::builder(Connector { address }).queue_mode(QueueMode::Lifo).max_size(CONNECTIONS_MAX);
+    Ok(pool.runtime(Runtime::Tokio1).build()?)
 }
 
 /// Lends a connection, or says that none can be had.

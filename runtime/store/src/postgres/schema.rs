@@ -21,7 +21,9 @@ const LOOK: &str = "
         current_setting('server_encoding'),
         (SELECT array_agg(w ORDER BY w) = array_agg(w ORDER BY w COLLATE \"C\")
             FROM unnest(ARRAY['a', 'B', '_b', 'ä', 'Z', '~', 'a b', 'ab', 'A', '日', '1', '-1']) AS w),
-        to_regclass('souk.schema') IS NOT NULL";
+        EXISTS (SELECT 1 FROM pg_namespace WHERE nspname = 'souk')";
+/// Whether the schema is there, asked of the catalog itself: a session remembers names that it did not find.
+const IS_MADE: &str = "SELECT EXISTS (SELECT 1 FROM pg_namespace WHERE nspname = 'souk')";
 
 /// Checks that the database will do, and makes the host's schema when there is none; answers the database's name.
 pub(super) async fn ensure(client: &Client) -> Result<String, String> {
@@ -51,7 +53,7 @@ pub(super) async fn ensure(client: &Client) -> Result<String, String> {
 /// Makes the schema, unless another host came first.
 async fn make(client: &Client) -> Result<(), tokio_postgres::Error> {
     client.batch_execute(&format!("BEGIN; SELECT pg_advisory_xact_lock({LOCK})")).await?;
-    let made: bool = client.query_one("SELECT to_regclass('souk.schema') IS NOT NULL", &[]).await?.get(0);
+    let made: bool = client.query_one(IS_MADE, &[]).await?.get(0);
     if !made {
         client.batch_execute(include_str!("schema.sql")).await?;
     }

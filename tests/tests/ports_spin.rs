@@ -2,7 +2,6 @@
 //!
 //! Each call of a port goes to a fresh instance, as each request does under Spin.
 
-use std::future::Future;
 use std::panic::AssertUnwindSafe;
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
@@ -154,26 +153,24 @@ impl Backend for OnSpin {
         self.clock.advance(by);
     }
 
-    fn deliver_due(&self, ears: Ears) -> impl Future<Output = ()> + Send {
-        async move {
-            let mut last: Option<outbox::Outcome> = None;
-            loop {
-                let (mut store, adapter) = self.adapter("drain").await;
-                let next = adapter.souk_shop_outbox().call_next(&mut store, last.as_ref()).await;
-                let next = next.expect("the adapter does not trap").expect("the outbox is there");
-                let Some(outbox::Delivery { claim, event }) = next else { return };
-                let event = values::Event {
-                    id: event.id,
-                    topic: event.topic,
-                    key: event.key,
-                    payload: event.payload,
-                    committed_at: event.committed_at,
-                    attempt: event.attempt,
-                };
-                let heard = std::panic::catch_unwind(AssertUnwindSafe(|| ears(&claim.subscriber, &event)));
-                let failure = heard.unwrap_or_else(|_| Err("it panicked".to_owned())).err();
-                last = Some(outbox::Outcome { claim, failure });
-            }
+    async fn deliver_due(&self, ears: Ears) {
+        let mut last: Option<outbox::Outcome> = None;
+        loop {
+            let (mut store, adapter) = self.adapter("drain").await;
+            let next = adapter.souk_shop_outbox().call_next(&mut store, last.as_ref()).await;
+            let next = next.expect("the adapter does not trap").expect("the outbox is there");
+            let Some(outbox::Delivery { claim, event }) = next else { return };
+            let event = values::Event {
+                id: event.id,
+                topic: event.topic,
+                key: event.key,
+                payload: event.payload,
+                committed_at: event.committed_at,
+                attempt: event.attempt,
+            };
+            let heard = std::panic::catch_unwind(AssertUnwindSafe(|| ears(&claim.subscriber, &event)));
+            let failure = heard.unwrap_or_else(|_| Err("it panicked".to_owned())).err();
+            last = Some(outbox::Outcome { claim, failure });
         }
     }
 }

@@ -178,7 +178,7 @@ fn bodies_of_another_kind_or_too_deep() {
     assert_eq!(outcome(&shop.send(&latin)), "400 malformed_json");
     let mut picture = request(&shop, As::Staff, "POST /api/v1/admin/media");
     picture.body = vec![0; 512 * 1024 + 1];
-    assert_eq!(outcome(&shop.send(&with(picture.clone(), "content-type", "image/png"))), "413 too_large");
+    assert_eq!(outcome(&shop.send(&with(picture.clone(), "content-type", "image/png"))), "413 payload_too_large");
     picture.body.clear();
     assert_eq!(outcome(&shop.send(&with(picture, "content-type", "image/png"))), "422 invalid :required");
 }

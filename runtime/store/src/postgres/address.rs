@@ -53,7 +53,7 @@ impl Address {
         }
         anyhow::ensure!(verify || roots.is_none(), "sslrootcert needs sslmode=verify-full");
         let mut config = Config::from_str(&format!("{place}?{}", kept.join("&")))
-            .context("the address of the database is malformed")?;
+            .context("the address of the database is malformed; write postgres://user:password@host:port/database")?;
         anyhow::ensure!(config.get_dbname().is_some(), "the address names no database");
         // What is decided is decided on the primary.
         config.target_session_attrs(TargetSessionAttrs::ReadWrite);

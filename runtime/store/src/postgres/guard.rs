@@ -256,7 +256,7 @@ mod tests {
             ("SELECT current_user", Some("CURRENT_USER")),
             ("SELECT date 'now'", Some("something before it")),
             ("SELECT \"date\" 'now'", Some("something before it")),
-            ("SELECT E'\\' || set_config(''role'')'", Some("something before it")),
+            ("SELECT E'\\' || set_config(''role'')'", Some("a quote does not end")),
             ("SELECT U&'\\0061'", Some("something before it")),
             ("SELECT U&\"set\\005fconfig\"('role')", Some("`set\\005fconfig`")),
             ("SELECT CAST('now' AS date)", Some("a cast is to")),

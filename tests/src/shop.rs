@@ -9,10 +9,10 @@ use std::{
     process::{Child, Command, Stdio},
     sync::atomic::{AtomicU32, Ordering},
     thread::JoinHandle,
-    time::{Duration, Instant},
+    time::Duration,
 };
 
-use crate::{balancer::Balancer, postgres::Cluster};
+use crate::{balancer::Balancer, postgres::Cluster, wait::eventually_blocking};
 
 /// Who runs the shop in tests.
 pub const STAFF_EMAIL: &str = "staff@shop.example";
@@ -23,8 +23,6 @@ pub const STAFF_PASSWORD: &str = "souk-staff-password-1";
 const SECRETS: &str = "secrets.toml";
 /// The longest from listening to being ready.
 const READY_MAX: Duration = Duration::from_secs(60);
-/// How often that is looked at.
-const LOOK_EVERY: Duration = Duration::from_millis(25);
 
 /// The root of the repository.
 pub fn root() -> PathBuf {
@@ -322,22 +320,17 @@ impl Drop for Shop {
 
 /// Waits until a host that listens says that it is ready: tables are made after it listens when its database is far.
 fn wait_until_ready(public: SocketAddr) {
-    let end = Instant::now() + READY_MAX;
-    loop {
-        let ask = || -> std::io::Result<String> {
-            let mut stream = TcpStream::connect(public)?;
-            stream.set_read_timeout(Some(READY_MAX))?;
-            stream.write_all(b"GET /readyz HTTP/1.1\r\nhost: shop\r\nconnection: close\r\n\r\n")?;
-            let mut answer = String::new();
-            stream.read_to_string(&mut answer)?;
-            Ok(answer)
-        };
-        match ask() {
-            Ok(answer) if answer.starts_with("HTTP/1.1 200") => return,
-            answer => assert!(Instant::now() < end, "not ready after {READY_MAX:?}: {answer:?}"),
-        }
-        std::thread::sleep(LOOK_EVERY);
-    }
+    let ask = || -> std::io::Result<String> {
+        let mut stream = TcpStream::connect(public)?;
+        stream.set_read_timeout(Some(READY_MAX))?;
+        stream.write_all(b"GET /readyz HTTP/1.1\r\nhost: shop\r\nconnection: close\r\n\r\n")?;
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer)?;
+        Ok(answer)
+    };
+    eventually_blocking(READY_MAX, "a host that is ready", || {
+        ask().is_ok_and(|answer| answer.starts_with("HTTP/1.1 200")).then_some(())
+    });
 }
 
 /// The repository's manifest, with paths that hold anywhere, and perhaps without the limits that tests from one

@@ -13,7 +13,7 @@ const LOOK_EVERY: Duration = Duration::from_millis(25);
 
 /// Looks again and again until there is something, and answers it; fails the test when the limit is over.
 ///
-/// The one place where tests wait for time to pass: what they wait for is another process, so there is no clock of
+/// With the one below the one place where tests wait for time to pass: what they wait for is another process, so there is no clock of
 /// ours to move.
 pub async fn eventually<T>(limit: Duration, what: &str, mut look: impl AsyncFnMut() -> Option<T>) -> T {
     let end = Instant::now() + limit;
@@ -25,5 +25,17 @@ pub async fn eventually<T>(limit: Duration, what: &str, mut look: impl AsyncFnMu
             return found;
         }
         assert!(Instant::now() < end, "after {limit:?} still not: {what}");
+    }
+}
+
+/// The same for a caller that blocks.
+pub fn eventually_blocking<T>(limit: Duration, what: &str, mut look: impl FnMut() -> Option<T>) -> T {
+    let end = Instant::now() + limit;
+    loop {
+        if let Some(found) = look() {
+            return found;
+        }
+        assert!(Instant::now() < end, "after {limit:?} still not: {what}");
+        std::thread::sleep(LOOK_EVERY);
     }
 }

@@ -10,7 +10,7 @@ use wit_component::DecodedWasm;
 use wit_parser::{Resolve, WorldId, WorldItem};
 
 /// Components and their worlds.
-const WORLDS: [(&str, &str); 10] = [
+const WORLDS: [(&str, &str); 11] = [
     ("user", "user-service"),
     ("catalog", "catalog-service"),
     ("cart", "cart-service"),
@@ -21,6 +21,17 @@ const WORLDS: [(&str, &str); 10] = [
     ("storefront", "storefront-edge"),
     ("test-payments", "test-payments-connector"),
     ("mailbox", "mailbox-connector"),
+    ("drain", "drain-edge"),
+];
+
+/// Adapters, and what of a platform each may import. Their own worlds stand beside them: no service knows a platform.
+const ADAPTERS: [(&str, &[&str]); 6] = [
+    ("adapter-http-out", &["souk:shop/", "wasi:"]),
+    ("adapter-passwords", &["souk:shop/", "wasi:random/"]),
+    ("adapter-spin", &["souk:shop/", "wasi:", "fermyon:spin/", "spin:"]),
+    ("adapter-wasi-http", &["souk:shop/", "wasi:"]),
+    ("adapter-wasmcloud-config", &["souk:shop/", "wasi:config/"]),
+    ("adapter-wasmcloud-log", &["souk:shop/", "wasi:logging/"]),
 ];
 
 fn root() -> PathBuf {
@@ -44,19 +55,34 @@ fn both(resolve: &Resolve, world: WorldId) -> (BTreeSet<String>, BTreeSet<String
     (interfaces(resolve, world.imports.values()), interfaces(resolve, world.exports.values()))
 }
 
+/// A built component, taken apart.
+fn built(component: &str) -> (Resolve, WorldId) {
+    let file = format!("souk_{}.wasm", component.replace('-', "_"));
+    let path = root().join("target/wasm32-unknown-unknown/component").join(file);
+    let bytes = fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}; run `make components`", path.display()));
+    match wit_component::decode(&bytes).expect("it is a component") {
+        DecodedWasm::Component(built, world) => (built, world),
+        DecodedWasm::WitPackage(..) => panic!("{component} is not a component"),
+    }
+}
+
+#[test]
+fn adapters_reach_their_platform_and_nothing_else() {
+    for (adapter, platform) in ADAPTERS {
+        let (resolve, world) = built(adapter);
+        let (imports, _) = both(&resolve, world);
+        let foreign: Vec<_> =
+            imports.iter().filter(|import| !platform.iter().any(|prefix| import.starts_with(prefix))).collect();
+        assert!(foreign.is_empty(), "{adapter} imports {foreign:?}");
+    }
+}
+
 #[test]
 fn every_built_component_has_exactly_its_world() {
     let mut wit = Resolve::default();
     let (package, _) = wit.push_dir(root().join("wit")).expect("wit/ parses");
     for (component, world) in WORLDS {
-        let file = format!("souk_{}.wasm", component.replace('-', "_"));
-        let path = root().join("target/wasm32-unknown-unknown/component").join(file);
-        let bytes =
-            fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}; run `make components`", path.display()));
-        let DecodedWasm::Component(built, built_world) = wit_component::decode(&bytes).expect("it is a component")
-        else {
-            panic!("{component} is not a component");
-        };
+        let (built, built_world) = built(component);
         let declared = wit.select_world(&[package], Some(world)).expect("worlds.wit has this world");
         let (imports, exports) = both(&built, built_world);
         let (may_import, must_export) = both(&wit, declared);
@@ -78,6 +104,7 @@ fn every_component_of_the_tree_is_compared() {
         .collect();
     names.sort();
     let mut compared: Vec<&str> = WORLDS.iter().map(|(component, _)| *component).collect();
+    compared.extend(ADAPTERS.iter().map(|(adapter, _)| *adapter));
     compared.sort_unstable();
     assert_eq!(names, compared);
 }

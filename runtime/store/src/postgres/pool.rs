@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 use deadpool::Runtime;
-use deadpool::managed::{Manager, Metrics, Object, Pool, PoolError, QueueMode, RecycleError, RecycleResult, Timeouts};
+use deadpool::managed::{Manager, Metrics, Object, Pool, PoolError, RecycleError, RecycleResult, Timeouts};
 use tokio::task::AbortHandle;
 use tokio_postgres::types::{ToSql, Type};
 use tokio_postgres::{Client, Statement};
@@ -55,9 +55,8 @@ pub(super) type Connections = Pool<Connector>;
 
 /// Makes the pool. It connects when it is first asked.
 pub(super) fn connections(address: Address) -> anyhow::Result<Connections> {
-    // One that served last is lent first: it knows the statements that are asked for now.
-    let pool = Pool::builder(Connector { address }).queue_mode(QueueMode::Lifo).max_size(CONNECTIONS_MAX);
-    Ok(pool.runtime(Runtime::Tokio1).build()?)
+    let pool = Pool::builder(Connector { address }).max_size(CONNECTIONS_MAX).runtime(Runtime::Tokio1);
+    Ok(pool.build()?)
 }
 
 /// Lends a connection, or says that none can be had.

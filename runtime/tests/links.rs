@@ -309,7 +309,7 @@ fn every_grant_is_checked_before_anything_starts() {
         (nobody, "", "which no port provides and no component exports"),
     ] {
         let dir = Dir::new();
-        dir.write("edge.wasm", component(&support::edge(imports, "", ""), world));
+        dir.write("edge.wasm", component(&edge(imports, "", ""), world));
         let text = manifest("", "").replace("source = \"edge.wasm\"", &format!("source = \"edge.wasm\"\n{grant}"));
         dir.write("spin.toml", text);
         let output = support::command(&dir, &["inspect"]).output().expect("the host runs");

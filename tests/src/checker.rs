@@ -334,15 +334,21 @@ impl Books {
     /// Opens the books of a shop, whether it runs or not.
     pub fn of(shop: &Shop) -> Self {
         match &shop.database {
-            None => Self::open(&shop.data().join("souk.db")),
+            // What a killed Spin left half written is taken back by whoever opens the file first, and that is a write.
+            None if shop.platform.is_spin() => Self::open_as(&shop.database_file(), OpenFlags::SQLITE_OPEN_READ_WRITE),
+            None => Self::open(&shop.database_file()),
             Some(url) => Self::Postgres(url.clone()),
         }
     }
 
     /// Opens a file.
     pub fn open(file: &Path) -> Self {
-        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-        let db = Connection::open_with_flags(file, flags).expect("the shop has a database");
+        Self::open_as(file, OpenFlags::SQLITE_OPEN_READ_ONLY)
+    }
+
+    fn open_as(file: &Path, access: OpenFlags) -> Self {
+        let db = Connection::open_with_flags(file, access | OpenFlags::SQLITE_OPEN_NO_MUTEX)
+            .expect("the shop has a database");
         db.busy_timeout(LOCK_WAIT_MAX).expect("a time-out can be set");
         db.execute_batch(VIEWS).expect("the views fit the tables");
         Self::File(db)
@@ -532,7 +538,7 @@ mod tests {
         shop.kill();
         assert_eq!(Books::of(&shop).findings_at_rest(), [], "a host that was killed leaves the same");
 
-        let source = Connection::open(shop.data().join("souk.db")).expect("nobody else has it open");
+        let source = Connection::open(shop.database_file()).expect("nobody else has it open");
         for (place, (law, damage)) in DAMAGE.iter().enumerate() {
             let copy = shop.folder.path().join(format!("{place}.db"));
             source.execute("VACUUM INTO ?1", [copy.to_str().expect("paths are text")]).expect("there is room");

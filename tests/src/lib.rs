@@ -5,6 +5,7 @@ pub mod balancer;
 pub mod browser;
 pub mod checker;
 pub mod client;
+pub mod lattice;
 pub mod mail;
 pub mod ports_suite;
 pub mod postgres;

@@ -1,18 +1,22 @@
 //! The real `souk up` process with the shop of the repository's own manifest, on a free port and in a folder of its own.
 
 use std::{
+    collections::BTreeMap,
     fs,
     io::{BufRead, BufReader, Read as _, Write as _},
     net::{Ipv4Addr, SocketAddr, SocketAddrV4, TcpStream},
-    os::unix::fs::symlink,
+    os::unix::{fs::symlink, process::CommandExt as _},
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
-    sync::atomic::{AtomicU32, Ordering},
+    sync::{
+        MutexGuard,
+        atomic::{AtomicU32, Ordering},
+    },
     thread::JoinHandle,
     time::Duration,
 };
 
-use crate::{balancer::Balancer, postgres::Cluster, wait::eventually_blocking};
+use crate::{balancer::Balancer, lattice::Lattice, postgres::Cluster, wait::eventually_blocking};
 
 /// Who runs the shop in tests.
 pub const STAFF_EMAIL: &str = "staff@shop.example";
@@ -23,6 +27,13 @@ pub const STAFF_PASSWORD: &str = "souk-staff-password-1";
 const SECRETS: &str = "secrets.toml";
 /// The longest from listening to being ready.
 const READY_MAX: Duration = Duration::from_secs(60);
+
+/// How docs/spin.md lets more requests run at once: races have up to 64.
+const SPIN_GROWN: [(&str, &str); 3] = [
+    ("SPIN_WASMTIME_TOTAL_MEMORIES", "4000"),
+    ("SPIN_WASMTIME_TOTAL_TABLES", "8000"),
+    ("SPIN_WASMTIME_TOTAL_CORE_INSTANCES", "16000"),
+];
 
 /// The root of the repository.
 pub fn root() -> PathBuf {
@@ -53,6 +64,11 @@ impl Folder {
     pub fn path(&self) -> &Path {
         &self.0
     }
+
+    /// Leaves it to somebody else to remove.
+    pub fn keep(mut self) -> PathBuf {
+        std::mem::take(&mut self.0)
+    }
 }
 
 impl Default for Folder {
@@ -69,7 +85,7 @@ impl Drop for Folder {
 }
 
 /// How often one client may ask a shop.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Limits {
     /// As often as it likes: tests come from one address.
     Lifted,
@@ -84,33 +100,62 @@ pub enum Platform {
     Sqlite,
     /// Our own host beside Postgres, as so many replicas behind a balancer.
     Postgres(usize),
+    /// The program `spin` of this machine.
+    Spin,
+    /// Spin's interfaces without Spin.
+    SpinStandIn,
+    /// A wasmCloud lattice of two hosts.
+    Lattice,
 }
 
 impl Platform {
-    /// What the environment variable `SOUK_PLATFORM` names: `sqlite`, when it names nothing, `postgres` or `postgres-3`.
+    /// What the environment variable `SOUK_PLATFORM` names: `sqlite`, when it names nothing, `postgres`, `postgres-3`,
+    /// `spin`, `spin-stand-in` or `lattice`.
     pub fn of_this_run() -> Self {
         match std::env::var("SOUK_PLATFORM").as_deref() {
             Err(_) | Ok("sqlite") => Self::Sqlite,
             Ok("postgres") => Self::Postgres(1),
             Ok("postgres-3") => Self::Postgres(3),
-            Ok(other) => panic!("SOUK_PLATFORM is {other}; it is sqlite, postgres or postgres-3"),
+            Ok("spin") => Self::Spin,
+            Ok("spin-stand-in") => Self::SpinStandIn,
+            Ok("lattice") => Self::Lattice,
+            Ok(other) => panic!("SOUK_PLATFORM is {other}, which is no platform; see Platform::of_this_run"),
+        }
+    }
+
+    /// Whether Spin, or what stands in for it, serves the shop.
+    pub fn is_spin(self) -> bool {
+        match self {
+            Self::Spin | Self::SpinStandIn => true,
+            Self::Sqlite | Self::Postgres(_) | Self::Lattice => false,
         }
     }
 
     fn replicas(self) -> usize {
         match self {
-            Self::Sqlite => 1,
+            Self::Sqlite | Self::Spin | Self::SpinStandIn => 1,
             Self::Postgres(replicas) => replicas,
+            Self::Lattice => 0,
         }
     }
 }
 
-/// One process of our host.
+/// One process of our host, or of Spin.
 struct Replica {
     child: Child,
+    /// What `kill` calls it: Spin starts another process, so it is a group.
+    target: String,
     log: JoinHandle<String>,
     public: SocketAddr,
-    private: SocketAddrV4,
+    /// Where health and metrics are; on Spin, nowhere apart.
+    private: SocketAddr,
+}
+
+impl Replica {
+    fn signal(&self, name: &str) {
+        let status = Command::new("kill").args([&format!("-{name}"), "--", &self.target]).status();
+        assert!(status.expect("kill can be run").success(), "a process of ours takes signals");
+    }
 }
 
 /// A running shop.
@@ -123,9 +168,13 @@ pub struct Shop {
     pub folder: Folder,
     /// The address of its Postgres database, when it has one.
     pub database: Option<String>,
+    /// What it runs on.
+    pub platform: Platform,
     variables: Vec<(String, String)>,
     replicas: Vec<Option<Replica>>,
     balancer: Option<Balancer>,
+    /// The lattice that it is on, if it is, for it alone.
+    pub lattice: Option<MutexGuard<'static, Lattice>>,
 }
 
 impl Shop {
@@ -143,15 +192,22 @@ impl Shop {
     pub fn start_on(platform: Platform, limits: Limits, variables: &[(&str, &str)]) -> Self {
         let folder = Folder::new();
         fs::write(folder.path().join("spin.toml"), manifest(limits)).expect("the manifest can be written");
+        let lattice = (platform == Platform::Lattice).then(|| Lattice::lent(limits, variables));
         let variables =
             variables.iter().map(|(name, value)| (format!("SPIN_VARIABLE_{name}"), (*value).to_owned())).collect();
         let (database, balancer) = match platform {
-            Platform::Sqlite => (None, None),
+            Platform::Sqlite | Platform::Spin | Platform::SpinStandIn => (None, None),
             Platform::Postgres(replicas) => (Some(Cluster::shared().database()), (replicas > 1).then(Balancer::start)),
+            Platform::Lattice => (lattice.as_ref().map(|lattice| lattice.database.clone()), None),
         };
         let replicas = (0..platform.replicas()).map(|_| None).collect();
         let (url, private) = (String::new(), String::new());
-        let mut shop = Self { url, private, folder, database, variables, replicas, balancer };
+        let mut shop = Self { url, private, folder, database, platform, variables, replicas, balancer, lattice };
+        if let Some(lattice) = &shop.lattice {
+            symlink(&lattice.data, shop.data()).expect("a fresh folder takes a link");
+            shop.url = lattice.url.clone();
+            return shop;
+        }
         for replica in 0..shop.replicas.len() {
             share_compiled_code(&shop.data_of(replica));
         }
@@ -161,10 +217,16 @@ impl Shop {
 
     /// Starts it again on the same data: what does not run, on other ports.
     pub fn launch(&mut self) {
+        if let Some(lattice) = &mut self.lattice {
+            return lattice.launch();
+        }
         assert!(self.replicas.iter().any(Option::is_none), "all of it runs already");
         for place in 0..self.replicas.len() {
             if self.replicas[place].is_none() {
-                let replica = self.launch_replica(place);
+                let replica = match self.platform.is_spin() {
+                    true => self.launch_spin(),
+                    false => self.launch_replica(place),
+                };
                 self.replicas[place] = Some(replica);
             }
         }
@@ -216,8 +278,41 @@ impl Shop {
             }
             log
         });
-        wait_until_ready(public);
-        Replica { child, log, public, private }
+        wait_until_ready(public, "/readyz");
+        Replica { target: child.id().to_string(), child, log, public, private: private.into() }
+    }
+
+    /// As docs/spin.md says it: tables and secrets first, then `spin up`.
+    fn launch_spin(&self) -> Replica {
+        let (migrated, printed) = self.command(&["migrate"]);
+        assert!(migrated, "souk migrate:\n{printed}");
+        let mut command = match self.platform {
+            Platform::SpinStandIn => Command::new(root().join("target/release/spin_stand_in")),
+            Platform::Spin | Platform::Sqlite | Platform::Postgres(_) | Platform::Lattice => Command::new("spin"),
+        };
+        // Spin asks itself at the address that it was given, so that is no port of the system's choice.
+        let public = private_address();
+        let mut child = command
+            .args(["up", "--quiet", "--listen", &public.to_string()])
+            .args(["--from".as_ref(), self.manifest().as_os_str()])
+            .args(["--state-dir".as_ref(), self.data().as_os_str()])
+            .envs(SPIN_GROWN)
+            .envs(self.secrets().iter().map(|(name, value)| (format!("SPIN_VARIABLE_{}", name.to_uppercase()), value)))
+            .envs(self.variables.iter().map(|(name, value)| (name, value)))
+            .stderr(Stdio::piped())
+            .stdout(Stdio::null())
+            .process_group(0)
+            .spawn()
+            .expect("spin starts");
+        let mut stderr = BufReader::new(child.stderr.take().expect("standard error is piped"));
+        let log = std::thread::spawn(move || {
+            let mut log = Vec::new();
+            // A reader that fails has read what there was.
+            let _ = stderr.read_to_end(&mut log);
+            String::from_utf8_lossy(&log).into_owned()
+        });
+        wait_until_ready(public.into(), "/.well-known/spin/health");
+        Replica { target: format!("-{}", child.id()), child, log, public: public.into(), private: public.into() }
     }
 
     /// Ends all of it at once, in the middle of whatever it does: `kill -9`. Answers its log.
@@ -226,10 +321,13 @@ impl Shop {
         running.into_iter().map(|place| self.kill_replica(place)).collect()
     }
 
-    /// Ends one replica at once. Answers its log.
+    /// Ends one replica, or one host of the lattice, at once. Answers its log.
     pub fn kill_replica(&mut self, place: usize) -> String {
+        if let Some(lattice) = &mut self.lattice {
+            return lattice.kill(place);
+        }
         let mut replica = self.replicas[place].take().expect("it runs");
-        replica.child.kill().expect("a process of ours can be killed");
+        replica.signal("KILL");
         replica.child.wait().expect("a process of ours can be waited for");
         replica.log.join().expect("the reader of the log ends with the log")
     }
@@ -248,8 +346,7 @@ impl Shop {
     /// Sends all of it a signal, named as `kill` names it.
     pub fn signal(&self, name: &str) {
         for replica in self.replicas.iter().flatten() {
-            let status = Command::new("kill").arg(format!("-{name}")).arg(replica.child.id().to_string()).status();
-            assert!(status.expect("kill can be run").success(), "a process of ours takes signals");
+            replica.signal(name);
         }
     }
 
@@ -280,11 +377,19 @@ impl Shop {
         }
     }
 
+    /// Where its SQLite database is, when it has one.
+    pub fn database_file(&self) -> PathBuf {
+        self.data().join(if self.platform.is_spin() { "sqlite_db.db" } else { "souk.db" })
+    }
+
     /// The secret of this name that the host made.
     pub fn secret(&self, name: &str) -> String {
+        self.secrets().remove(name).unwrap_or_else(|| panic!("there is no secret {name}"))
+    }
+
+    fn secrets(&self) -> BTreeMap<String, String> {
         let text = fs::read_to_string(self.data().join(SECRETS)).expect("the host made its secrets");
-        let line = text.lines().find_map(|line| line.strip_prefix(name)?.trim().strip_prefix('='));
-        line.unwrap_or_else(|| panic!("there is no secret {name}")).trim().trim_matches('"').to_owned()
+        toml::from_str(&text).expect("they are texts by name")
     }
 
     /// Runs a command of the host on this shop's data, and answers whether it succeeded and what it printed.
@@ -293,6 +398,7 @@ impl Shop {
             .args(words)
             .args(["--manifest".as_ref(), self.manifest().as_os_str(), "--data".as_ref(), self.data().as_os_str()])
             .args(self.database.iter().flat_map(|url| ["--sql", url]))
+            .args(self.platform.is_spin().then(|| format!("--database={}", self.database_file().display())))
             .envs(self.variables.iter().map(|(name, value)| (name, value)))
             .output()
             .expect("the host starts");
@@ -315,15 +421,18 @@ impl Drop for Shop {
                 eprintln!("log of the host:\n{log}");
             }
         }
+        if let Some(lattice) = self.lattice.as_ref().filter(|_| std::thread::panicking()) {
+            eprintln!("warnings of the lattice:\n{}", lattice.log());
+        }
     }
 }
 
 /// Waits until a host that listens says that it is ready: tables are made after it listens when its database is far.
-fn wait_until_ready(public: SocketAddr) {
+fn wait_until_ready(public: SocketAddr, path: &str) {
     let ask = || -> std::io::Result<String> {
         let mut stream = TcpStream::connect(public)?;
         stream.set_read_timeout(Some(READY_MAX))?;
-        stream.write_all(b"GET /readyz HTTP/1.1\r\nhost: shop\r\nconnection: close\r\n\r\n")?;
+        stream.write_all(format!("GET {path} HTTP/1.1\r\nhost: shop\r\nconnection: close\r\n\r\n").as_bytes())?;
         let mut answer = String::new();
         stream.read_to_string(&mut answer)?;
         Ok(answer)
@@ -351,7 +460,7 @@ fn manifest(limits: Limits) -> String {
 }
 
 /// Lets every shop of every test find what one of them has compiled: code is kept by digest and renamed into place.
-fn share_compiled_code(data: &Path) {
+pub(crate) fn share_compiled_code(data: &Path) {
     let shared = root().join("target/test-cache");
     fs::create_dir_all(&shared).expect("target/ takes a folder");
     fs::create_dir_all(data).expect("a fresh folder takes another");

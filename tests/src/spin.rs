@@ -6,6 +6,7 @@
 //! They are no Spin: `spin up` itself is tried where it is installed.
 
 use std::collections::BTreeMap;
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -20,6 +21,7 @@ use wasmtime::{Config, Engine, InstanceAllocationStrategy, PoolingAllocationConf
 use wasmtime_wasi::{HostWallClock, WasiCtx, WasiCtxView, WasiView};
 use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
 
+use crate::shop::root;
 use outbound::Outbound;
 
 mod database;
@@ -131,15 +133,20 @@ impl self_::Host for Instance {
     }
 }
 
+/// A limit of Spin's pool, which its operator may raise by this variable of the environment.
+fn limit(variable: &str, default: u32) -> Result<u32> {
+    std::env::var(variable).map_or(Ok(default), |value| value.parse().with_context(|| format!("{variable}={value}")))
+}
+
 /// An engine with the limits that Spin sets for the instances of a component.
 pub fn engine() -> Result<Engine> {
     let instances = 1_000;
     let mut pool = PoolingAllocationConfig::new();
     pool.total_component_instances(instances)
-        .total_memories(instances)
-        .total_tables(2 * instances)
+        .total_memories(limit("SPIN_WASMTIME_TOTAL_MEMORIES", instances)?)
+        .total_tables(limit("SPIN_WASMTIME_TOTAL_TABLES", 2 * instances)?)
         .total_stacks(instances)
-        .total_core_instances(4 * instances)
+        .total_core_instances(limit("SPIN_WASMTIME_TOTAL_CORE_INSTANCES", 4 * instances)?)
         .table_elements(100_000)
         .max_component_instance_size(10 << 20)
         .max_core_instance_size(10 << 20)
@@ -162,8 +169,28 @@ pub fn linker(engine: &Engine) -> Result<Linker<Instance>> {
     Ok(linker)
 }
 
-/// Loads a component file.
+/// Loads a component file, compiled once for all processes: a composite takes many seconds.
 pub fn load(engine: &Engine, path: &Path) -> Result<Component> {
     let bytes = std::fs::read(path).with_context(|| format!("{} cannot be read; run `make spin`", path.display()))?;
-    Ok(Component::from_binary(engine, &bytes)?)
+    let mut hasher = DefaultHasher::new();
+    bytes.hash(&mut hasher);
+    engine.precompile_compatibility_hash().hash(&mut hasher);
+    let cache = root().join("target/test-cache/spin");
+    std::fs::create_dir_all(&cache)?;
+    let kept = cache.join(format!("{:016x}.cwasm", hasher.finish()));
+    if let Some(component) = kept.is_file().then(|| deserialize(engine, &kept)).transpose()? {
+        return Ok(component);
+    }
+    let component = Component::from_binary(engine, &bytes)?;
+    // Renamed into place, so that no process reads half a file.
+    let draft = kept.with_extension(std::process::id().to_string());
+    std::fs::write(&draft, component.serialize()?)?;
+    std::fs::rename(&draft, &kept)?;
+    Ok(component)
+}
+
+#[allow(unsafe_code, reason = "the file was written by `load` of a test, by the user whose tests read it")]
+fn deserialize(engine: &Engine, path: &Path) -> Result<Component> {
+    // SAFETY: machine code is trusted like the test that wrote it, and wasmtime checks that it is for this engine.
+    Ok(unsafe { Component::deserialize_file(engine, path) }?)
 }

@@ -368,7 +368,12 @@ async fn heads_and_bodies_over_the_limits_are_refused() {
     is_refused(&guest.send("GET", &line, &[("x-long", &long)], None).await, 431, "headers_too_large", "a long header");
     let many: Vec<(String, String)> = (0..120).map(|number| (format!("x-{number}"), "1".to_owned())).collect();
     let many: Vec<(&str, &str)> = many.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
-    is_refused(&guest.send("GET", &line, &many, None).await, 431, "headers_too_large", "many headers");
+    let refused = guest.send("GET", &line, &many, None).await;
+    // Spin's own server counts them before a component is asked, and says no more than that.
+    match world.shop.platform.is_spin() {
+        true => assert_eq!(refused.status, 431),
+        false => is_refused(&refused, 431, "headers_too_large", "many headers"),
+    }
     let target = format!("/api/v1/store/products?q={}", "x".repeat(9 << 10));
     is_refused(&guest.get(&target).await, 400, "malformed_request", "a long target");
 

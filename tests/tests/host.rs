@@ -13,7 +13,7 @@ use rusqlite::{Connection, OpenFlags};
 use serde_json::{Value, json};
 use souk_tests::{
     client::Client,
-    shop::{Folder, Shop, root, souk},
+    shop::{Folder, Limits, Shop, root, souk},
     wait::{SOON, eventually},
 };
 
@@ -167,6 +167,32 @@ async fn a_stop_lets_requests_under_way_finish() {
     tokio::task::block_in_place(|| shop.launch());
     let customers = Client::staff(&shop).await.get("/api/v1/admin/customers").await.expect(200);
     assert_eq!(customers.json["data"].as_array().map(Vec::len), Some(GUESTS + 1), "and staff");
+}
+
+#[tokio::test]
+async fn whoever_asks_too_often_has_to_wait() {
+    /// More requests than a minute's worth, and what comes back while they are sent.
+    const REQUESTS_MAX: usize = 2_400;
+    let shop = Shop::start_with(Limits::Kept, &[]);
+    let guest = Client::guest(&shop);
+    let mut last = u64::MAX;
+    for _ in 0..REQUESTS_MAX {
+        let answer = guest.get("/api/v1/store/categories").await;
+        let number = |name: &str| answer.header(name).and_then(|number| number.parse::<u64>().ok());
+        assert_eq!(number("ratelimit-limit"), Some(1200));
+        let remaining = number("ratelimit-remaining").expect("it says how many are left");
+        if answer.status == 429 {
+            assert_eq!((answer.problem(), remaining), ("rate_limited".to_owned(), 0));
+            assert!(number("retry-after").is_some_and(|seconds| seconds >= 1));
+            // Health is asked for by machines, and pages have a limit of their own.
+            guest.get("/healthz").await.expect(200);
+            guest.get("/").await.expect(200);
+            return;
+        }
+        assert!(answer.status == 200 && remaining <= last.saturating_add(60), "{} {remaining}", answer.status);
+        last = remaining;
+    }
+    panic!("{REQUESTS_MAX} requests in a row were taken");
 }
 
 #[tokio::test]

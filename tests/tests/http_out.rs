@@ -147,7 +147,7 @@ fn request(url: impl Into<String>) -> OutRequest {
     OutRequest { method: "GET".into(), url: url.into(), headers: Vec::new(), body: Vec::new(), timeout_ms: 5_000 }
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn a_granted_request_gets_its_answer() {
     let answer = b"HTTP/1.1 302 Found\r\nlocation: http://10.0.0.1/\r\nX-A: 1\r\ncontent-length: 2\r\n\r\nok";
     let (port, seen) = serve(1, answer.to_vec());
@@ -163,7 +163,7 @@ async fn a_granted_request_gets_its_answer() {
     assert!(seen.contains("content-type: text/plain\r\n"), "{seen}");
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn bodies_cross_whole_up_to_their_limits() {
     let long = 4 << 20;
     let body = [format!("HTTP/1.1 200 OK\r\ncontent-length: {long}\r\n\r\n").into_bytes(), vec![b'a'; long]].concat();
@@ -177,7 +177,7 @@ async fn bodies_cross_whole_up_to_their_limits() {
     assert!(seen.bytes().filter(|byte| *byte == b'b').count() >= 1 << 20);
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn what_is_not_granted_or_malformed_is_never_sent() {
     let (port, seen) = serve(1, Vec::new());
     let url = format!("http://127.0.0.1:{port}/secret");
@@ -201,7 +201,7 @@ async fn what_is_not_granted_or_malformed_is_never_sent() {
     );
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn a_refused_connection_is_not_sent_and_a_broken_answer_is_unknown() {
     let free = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr());
     let port = free.expect("loopback has a free port").port();
@@ -224,7 +224,7 @@ async fn a_refused_connection_is_not_sent_and_a_broken_answer_is_unknown() {
     }
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn a_silent_server_is_unknown_after_the_timeout() {
     let listener = TcpListener::bind("127.0.0.1:0").expect("loopback has a free port");
     let port = listener.local_addr().expect("it is bound").port();

@@ -167,8 +167,8 @@ impl outbox::Guest for Component {
         settled.map_err(Into::into)
     }
 
-    fn sweep() -> Result<(), String> {
-        Ok(Database::open().and_then(|database| store::outbox::sweep(&database, guest::now()))?)
+    fn finish() -> Result<(), String> {
+        Ok(Database::open().and_then(|database| store::outbox::finish(&database, guest::now()))?)
     }
 }
 
@@ -184,9 +184,10 @@ impl ingress::Guest for Component {
         if status >= 500 {
             return;
         }
-        let due =
-            Database::open().and_then(|database| store::outbox::is_due(&database, &identity().topics, guest::now()));
-        let Ok(true) = due else { return };
+        let now = guest::now();
+        let needed =
+            Database::open().and_then(|database| store::outbox::needs_deliverer(&database, &identity().topics, now));
+        let Ok(true) = needed else { return };
         // Without the secret, or when the drain is away, whoever calls it by the clock delivers.
         if let Some(token) = variable(DRAIN_TOKEN).filter(|token| !token.is_empty()) {
             drain::ask(&token);

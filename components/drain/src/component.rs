@@ -62,8 +62,8 @@ impl Office for Application {
         })
     }
 
-    fn sweep(&self) -> Result<(), String> {
-        outbox::sweep()
+    fn finish(&self) -> Result<(), String> {
+        outbox::finish()
     }
 
     fn now_ms(&self) -> i64 {

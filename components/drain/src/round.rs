@@ -16,8 +16,8 @@ pub trait Office {
     fn settle(&self, last: Outcome<Self::Delivery>) -> Result<(), String>;
     /// Hands an event to its subscriber.
     fn hand_over(&self, delivery: &Self::Delivery) -> Result<(), String>;
-    /// Removes what has expired.
-    fn sweep(&self) -> Result<(), String>;
+    /// Ends the round.
+    fn finish(&self) -> Result<(), String>;
     /// Milliseconds since 1970.
     fn now_ms(&self) -> i64;
 }
@@ -64,7 +64,7 @@ pub fn run<O: Office>(office: &O) -> Result<Report, String> {
         }
         last = Some(Outcome { delivery, failure });
     }
-    office.sweep()?;
+    office.finish()?;
     Ok(report)
 }
 
@@ -78,7 +78,7 @@ mod tests {
     struct Numbers {
         left: Cell<u32>,
         settled: RefCell<Vec<(u32, bool)>>,
-        swept: Cell<bool>,
+        finished: Cell<bool>,
         now: Cell<i64>,
         pace: i64,
     }
@@ -86,7 +86,7 @@ mod tests {
     impl Numbers {
         fn new(count: u32, pace: i64) -> Numbers {
             let settled = RefCell::new(Vec::new());
-            Numbers { left: Cell::new(count), settled, swept: Cell::new(false), now: Cell::new(0), pace }
+            Numbers { left: Cell::new(count), settled, finished: Cell::new(false), now: Cell::new(0), pace }
         }
     }
 
@@ -110,8 +110,8 @@ mod tests {
             if delivery.is_multiple_of(3) { Err("not now".into()) } else { Ok(()) }
         }
 
-        fn sweep(&self) -> Result<(), String> {
-            self.swept.set(true);
+        fn finish(&self) -> Result<(), String> {
+            self.finished.set(true);
             Ok(())
         }
 
@@ -125,7 +125,7 @@ mod tests {
         let numbers = Numbers::new(4, 0);
         assert_eq!(run(&numbers), Ok(Report { delivered: 3, failed: 1, more: false }));
         assert_eq!(*numbers.settled.borrow(), [(4, true), (3, false), (2, true), (1, true)]);
-        assert!(numbers.swept.get());
+        assert!(numbers.finished.get());
     }
 
     #[test]

@@ -71,7 +71,10 @@ struct World {
     done: RefCell<BTreeMap<Id, bool>>,
     trouble: RefCell<VecDeque<Trouble>>,
     opens_as: RefCell<ProviderState>,
+    /// What another instance does while the provider is asked.
     meanwhile: RefCell<Option<Meanwhile>>,
+    /// What another instance does right after a commit.
+    committed: RefCell<Option<Meanwhile>>,
     holds_asked: Cell<u32>,
 }
 
@@ -84,6 +87,7 @@ impl World {
             trouble: RefCell::default(),
             opens_as: RefCell::new(ProviderState::Authorized),
             meanwhile: RefCell::default(),
+            committed: RefCell::default(),
             holds_asked: Cell::new(0),
         }
     }
@@ -249,7 +253,11 @@ impl Sql for World {
     }
 
     fn commit(&self, batch: &Batch) -> Result<Vec<u64>, SqlError> {
-        self.ports.commit(batch)
+        let changed = self.ports.commit(batch)?;
+        if let Some(committed) = self.committed.take() {
+            committed(self);
+        }
+        Ok(changed)
     }
 }
 

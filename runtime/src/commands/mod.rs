@@ -68,6 +68,10 @@ pub struct Place {
     /// share it. Give an address with a password in the environment, where no list of processes shows it.
     #[arg(long, global = true, value_name = "ADDRESS", env = "SOUK_SQL", hide_env_values = true)]
     pub sql: Option<String>,
+    /// A file of SQLite in place of the data directory's own: that of another platform with our tables, like Spin's
+    /// .spin/sqlite_db.db.
+    #[arg(long, global = true, value_name = "FILE", conflicts_with = "sql")]
+    pub database: Option<PathBuf>,
 }
 
 impl Place {
@@ -101,7 +105,7 @@ impl Place {
 
     /// Opens the database alone, for commands that need no component.
     pub fn store(&self) -> anyhow::Result<Arc<Store>> {
-        if self.sql.is_none() {
+        if self.sql.is_none() && self.database.is_none() {
             let exists = self.data.is_dir();
             anyhow::ensure!(exists, "{} does not exist; name the data directory with --data DIR", self.data.display());
         }
@@ -109,9 +113,10 @@ impl Place {
     }
 
     fn database(&self) -> Database {
-        match &self.sql {
-            Some(address) => Database::Postgres(address.clone()),
-            None => Database::Sqlite(self.data.clone()),
+        match (&self.sql, &self.database) {
+            (Some(address), _) => Database::Postgres(address.clone()),
+            (None, Some(file)) => Database::SqliteFile(file.clone()),
+            (None, None) => Database::Sqlite(self.data.clone()),
         }
     }
 }

@@ -46,6 +46,10 @@ impl Engine {
             Database::Sqlite(data) => {
                 crate::sqlite::Sqlite::open(&data, clock, metrics, registry, wake).map(Engine::Sqlite)
             }
+            #[cfg(feature = "sqlite")]
+            Database::SqliteFile(file) => {
+                crate::sqlite::Sqlite::visit(&file, clock, metrics, registry, wake).map(Engine::Sqlite)
+            }
             #[cfg(feature = "postgres")]
             Database::Postgres(url) => {
                 crate::postgres::Postgres::open(&url, clock, metrics, registry, wake).map(Engine::Postgres)

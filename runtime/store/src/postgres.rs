@@ -114,6 +114,8 @@ struct Attempts {
     deadline: Instant,
     /// When a database that is away is given up.
     away_until: Instant,
+    /// Whether a connection was lost on the way.
+    lost: bool,
     repeat: Repeat,
     pause: Duration,
 }
@@ -121,7 +123,16 @@ struct Attempts {
 impl Attempts {
     fn new(deadline: Instant, repeat: Repeat) -> Attempts {
         let away_until = deadline.min(Instant::now() + AWAY_TIME_MAX);
-        Attempts { deadline, away_until, repeat, pause: PAUSE_FIRST }
+        Attempts { deadline, away_until, lost: false, repeat, pause: PAUSE_FIRST }
+    }
+
+    /// When work whose connection was lost is given up. Work may have gone on for long by then, so the database is waited
+    /// for anew; once, since work that breaks every connection must end.
+    fn lost_until(&mut self) -> Instant {
+        if !std::mem::replace(&mut self.lost, true) {
+            self.away_until = self.deadline.min(Instant::now() + AWAY_TIME_MAX);
+        }
+        self.away_until
     }
 }
 
@@ -326,7 +337,7 @@ impl Postgres {
         let (reason, until) = match trouble {
             Trouble::Conflict(_) => ("conflict", attempts.deadline),
             Trouble::Away(_) => ("away", attempts.away_until),
-            Trouble::Lost(_) if attempts.repeat == Repeat::Harmless => ("lost", attempts.away_until),
+            Trouble::Lost(_) if attempts.repeat == Repeat::Harmless => ("lost", attempts.lost_until()),
             Trouble::Lost(_) | Trouble::Failed(_) => return Err(trouble.into()),
         };
         if Instant::now() + attempts.pause >= until {
@@ -370,5 +381,42 @@ impl From<Trouble> for Failure {
             Trouble::Failed(failure) => failure,
             Trouble::Conflict(reason) | Trouble::Away(reason) | Trouble::Lost(reason) => Failure::Unavailable(reason),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What is tried again, by how it failed, after longer than a database that is away is waited for.
+    #[tokio::test]
+    async fn a_lost_connection_is_replaced_however_late_it_is_lost() {
+        let registry = Registry::new();
+        let metrics = Arc::new(Metrics::new(&registry).expect("the registry is empty"));
+        let url = "postgres://souk@127.0.0.1:1/shop?sslmode=disable";
+        let store =
+            Postgres::open(url, Clock::system(), metrics, &registry, Arc::default()).expect("it need not be there");
+        let (away, lost) = (|| Trouble::Away("away".into()), || Trouble::Lost("lost".into()));
+        let conflict = || Trouble::Conflict("conflict".into());
+        for (repeat, troubles, tried_again) in [
+            (Repeat::Harmless, vec![conflict(), conflict()], 2),
+            (Repeat::Harmless, vec![away()], 0),
+            (Repeat::Harmless, vec![lost(), lost(), away()], 3),
+            (Repeat::Never, vec![conflict(), conflict()], 2),
+            (Repeat::Never, vec![away()], 0),
+            (Repeat::Never, vec![lost()], 0),
+        ] {
+            let now = Instant::now();
+            let mut attempts = Attempts { away_until: now, ..Attempts::new(now + OWN_TIME_MAX, repeat) };
+            let mut tries = 0;
+            for trouble in troubles {
+                tries += usize::from(store.again(&mut attempts, trouble).await.is_ok());
+            }
+            assert_eq!(tries, tried_again);
+        }
+        let now = Instant::now();
+        let mut attempts =
+            Attempts { away_until: now, lost: true, ..Attempts::new(now + OWN_TIME_MAX, Repeat::Harmless) };
+        assert!(store.again(&mut attempts, lost()).await.is_err(), "it is waited for once");
     }
 }

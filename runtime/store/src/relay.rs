@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 use tokio::task::{JoinError, JoinSet};
-use tokio::time::{Interval, MissedTickBehavior};
+use tokio::time::{Instant, Interval, MissedTickBehavior};
 
 use crate::engine::{Claim, Due, Failure, Queue, RENEW_EVERY, Settled, Wanted, on};
 use crate::store::{Deliver, Store};
@@ -39,7 +39,8 @@ pub(crate) struct Relay {
 
 impl Relay {
     pub(crate) fn new(store: Arc<Store>, deliver: Deliver) -> Relay {
-        let mut renew = tokio::time::interval(RENEW_EVERY);
+        // What was taken a moment ago needs no renewal.
+        let mut renew = tokio::time::interval_at(Instant::now() + RENEW_EVERY, RENEW_EVERY);
         renew.set_missed_tick_behavior(MissedTickBehavior::Delay);
         Relay { store, deliver, claims: HashMap::new(), tasks: JoinSet::new(), renew, failing: false }
     }

@@ -20,7 +20,7 @@ use crate::limits::Checked;
 use crate::metrics::Metrics;
 use crate::migrations;
 use crate::values::{Condition, Entry, KvError, Read, Snapshot, SqlError};
-use crate::{DeadLetter, Replay, Subscribers};
+use crate::{Database, DeadLetter, Replay, Subscribers};
 use metrics::WriterMetrics;
 use reader::Readers;
 use session::{Access, Session};
@@ -66,13 +66,35 @@ impl Sqlite {
         registry: &Registry,
         wake: Arc<Notify>,
     ) -> anyhow::Result<Sqlite> {
-        std::fs::create_dir_all(data).with_context(|| format!("cannot make {}", data.display()))?;
-        let lock = lock(data)?;
-        let path = data.join(FILE);
-        let session = Session::open(&path, Access::Write).with_context(|| format!("cannot open {}", path.display()))?;
+        Sqlite::start(data.join(FILE), Access::Write, clock, metrics, registry, wake)
+    }
+
+    /// Opens or makes a database that belongs to another platform.
+    pub(crate) fn visit(
+        file: &Path,
+        clock: Clock,
+        metrics: Arc<Metrics>,
+        registry: &Registry,
+        wake: Arc<Notify>,
+    ) -> anyhow::Result<Sqlite> {
+        Sqlite::start(file.to_owned(), Access::Visit, clock, metrics, registry, wake)
+    }
+
+    fn start(
+        path: PathBuf,
+        access: Access,
+        clock: Clock,
+        metrics: Arc<Metrics>,
+        registry: &Registry,
+        wake: Arc<Notify>,
+    ) -> anyhow::Result<Sqlite> {
+        let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        std::fs::create_dir_all(directory).with_context(|| format!("cannot make {}", directory.display()))?;
+        let lock = lock(directory)?;
+        let session = Session::open(&path, access).with_context(|| format!("cannot open {}", path.display()))?;
         make_schema(session.connection()).with_context(|| format!("cannot prepare {}", path.display()))?;
         // The names of new files are durable only with their directory.
-        File::open(data)?.sync_all()?;
+        File::open(directory)?.sync_all()?;
         let counted = Arc::new(WriterMetrics::new(registry).context("cannot register the writer's metrics")?);
         let writer = Writer::start(session, clock.clone(), counted, metrics, wake)?;
         Ok(Sqlite { writer, readers: Readers::new(path), clock, _lock: lock })
@@ -266,9 +288,16 @@ impl Sqlite {
 }
 
 /// Copies the database of a data directory, in use or not, to a new file, as it was at one instant. Blocks.
-pub fn backup(data: &Path, to: &Path) -> anyhow::Result<()> {
+pub fn backup(database: &Database, to: &Path) -> anyhow::Result<()> {
     anyhow::ensure!(!to.exists(), "{} exists; name a new file", to.display());
-    let from = data.join(FILE);
+    let from = match database {
+        Database::Sqlite(data) => data.join(FILE),
+        Database::SqliteFile(file) => file.clone(),
+        #[cfg(feature = "postgres")]
+        Database::Postgres(_) => anyhow::bail!(
+            "this copies a database of SQLite; copy one of Postgres with pg_dump --format=custom, which is of one instant too"
+        ),
+    };
     let source = Connection::open_with_flags(&from, OpenFlags::SQLITE_OPEN_READ_ONLY)
         .with_context(|| format!("cannot open {}", from.display()))?;
     let unfinished = unfinished(to);

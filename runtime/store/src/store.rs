@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::future::Future;
-use std::path::{Path, PathBuf};
+use std::path::Path;
+#[cfg(feature = "sqlite")]
+use std::path::PathBuf;
 use std::pin::Pin;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Instant;
@@ -31,6 +33,10 @@ pub enum Database {
     /// In a file of this directory, which is made when it is missing. One process at a time has it open.
     #[cfg(feature = "sqlite")]
     Sqlite(PathBuf),
+    /// In this file, whose directory is made when it is missing. It belongs to another platform that has our tables in it,
+    /// so it keeps the journal that every program knows, and the platform need not be stopped for a short visit.
+    #[cfg(feature = "sqlite")]
+    SqliteFile(PathBuf),
     /// In a database of Postgres, `postgres://user@host/database`, which many processes may share.
     #[cfg(feature = "postgres")]
     Postgres(String),
@@ -41,6 +47,8 @@ impl fmt::Debug for Database {
         match self {
             #[cfg(feature = "sqlite")]
             Database::Sqlite(data) => write!(f, "Sqlite({})", data.display()),
+            #[cfg(feature = "sqlite")]
+            Database::SqliteFile(file) => write!(f, "SqliteFile({})", file.display()),
             // The address may hold a password.
             #[cfg(feature = "postgres")]
             Database::Postgres(_) => f.write_str("Postgres"),

@@ -10,7 +10,7 @@ use tokio::net::TcpStream;
 use wasmtime_wasi_http::{Error, RequestOptions, WasiBody, WasiHttpHooks};
 
 /// The name that stands for the application itself.
-const ITSELF: &str = "self";
+const ITSELF: &str = "self.alt";
 
 /// What an instance may send.
 pub struct Outbound {

@@ -240,11 +240,9 @@ async fn a_refresh_token_that_is_used_twice_ends_its_session() {
 }
 
 #[tokio::test]
-async fn whoever_guesses_passwords_or_asks_too_often_has_to_wait() {
+async fn whoever_guesses_passwords_has_to_wait() {
     /// More tries than any shop should allow in a moment.
     const TRIES_MAX: usize = 60;
-    /// More requests than a minute's worth, and what comes back while they are sent.
-    const REQUESTS_MAX: usize = 2_400;
     let shop = Shop::start_with(Limits::Kept, &[]);
     let guest = Client::guest(&shop);
     let mut refused = None;
@@ -261,23 +259,4 @@ async fn whoever_guesses_passwords_or_asks_too_often_has_to_wait() {
     assert_eq!(refused.problem(), "throttled");
     let wait: u64 = refused.header("retry-after").and_then(|wait| wait.parse().ok()).expect("it says how long");
     assert!(wait > 0);
-
-    let mut last = u64::MAX;
-    for _ in 0..REQUESTS_MAX {
-        let answer = guest.get("/api/v1/store/categories").await;
-        let number = |name: &str| answer.header(name).and_then(|number| number.parse::<u64>().ok());
-        assert_eq!(number("ratelimit-limit"), Some(1200));
-        let remaining = number("ratelimit-remaining").expect("it says how many are left");
-        if answer.status == 429 {
-            assert_eq!((answer.problem(), remaining), ("rate_limited".to_owned(), 0));
-            assert!(number("retry-after").is_some_and(|seconds| seconds >= 1));
-            // Health is asked for by machines, and pages have a limit of their own.
-            guest.get("/healthz").await.expect(200);
-            guest.get("/").await.expect(200);
-            return;
-        }
-        assert!(answer.status == 200 && remaining <= last.saturating_add(60), "{} {remaining}", answer.status);
-        last = remaining;
-    }
-    panic!("{REQUESTS_MAX} requests in a row were taken");
 }

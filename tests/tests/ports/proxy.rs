@@ -84,7 +84,7 @@ fn lock(mode: &Mutex<Mode>) -> std::sync::MutexGuard<'_, Mode> {
 async fn wire(mut client: TcpStream, port: u16, mode: &Mutex<Mode>) -> std::io::Result<()> {
     let mut server = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await?;
     let (mut asked, mut answered) = (vec![0; 64 * 1024], vec![0; 64 * 1024]);
-    // Since the mode was set: what the client said, and what the server answered and the client did not get.
+    // Of the flight that the mode is about: what the client said, and what the server answered and the client did not get.
     let (mut said, mut held) = (Vec::new(), Vec::new());
     loop {
         tokio::select! {
@@ -107,6 +107,9 @@ async fn wire(mut client: TcpStream, port: u16, mode: &Mutex<Mode>) -> std::io::
                     Mode::AnswerAfterTheFlight if holds(&said, COMMIT) => {
                         server.write_all(bytes).await?;
                         client.write_all(&held).await?;
+                        // The next flight that a mode is about may come over this wire, too.
+                        said.clear();
+                        held.clear();
                         *lock(mode) = Mode::Pass;
                     }
                     _ => server.write_all(bytes).await?,
@@ -119,15 +122,16 @@ async fn wire(mut client: TcpStream, port: u16, mode: &Mutex<Mode>) -> std::io::
                 }
                 let now = *lock(mode);
                 match now {
-                    Mode::Pass | Mode::CutAfterBytes(_) => client.write_all(bytes).await?,
                     Mode::AnswerAfterTheFlight => held.extend_from_slice(bytes),
-                    Mode::CutAfterTheCommit => {
+                    // What comes before it, a new connection needs to get there.
+                    Mode::CutAfterTheCommit if holds(&said, COMMIT) => {
                         held.extend_from_slice(bytes);
                         if holds(&held, COMMITTED) {
                             *lock(mode) = Mode::Pass;
                             return Ok(());
                         }
                     }
+                    Mode::Pass | Mode::CutAfterBytes(_) | Mode::CutAfterTheCommit => client.write_all(bytes).await?,
                 }
             }
         }

@@ -7,12 +7,13 @@ use super::bindings::wasi::http::types::{
 };
 use super::bindings::wasi::io::poll::poll;
 
-/// Spin's name for the application itself; granted as `http://self`.
-const AUTHORITY: &str = "self";
+/// Spin's name for the application itself in a URL; granted as `http://self`.
+const AUTHORITY: &str = "self.alt";
 /// The route of the drain.
-const PATH: &str = "/.souk/drain";
-/// How long the drain is waited for, in nanoseconds. It goes on when nobody waits any more.
-const WAIT_NS: u64 = 1_000_000_000;
+const PATH: &str = "/souk/drain";
+/// How long the drain is waited for, in nanoseconds: until it has surely begun, since an instance that waits takes the
+/// place of another. It goes on when nobody waits any more.
+const WAIT_NS: u64 = 100_000_000;
 
 /// Asks, with the secret, and does not wait for the end. What goes wrong is made good by whoever asks next.
 pub fn ask(token: &str) {

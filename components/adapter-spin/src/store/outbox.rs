@@ -14,6 +14,9 @@ use super::{Connection, Failure, Row, first, kv, sql, text, transaction, write};
 
 /// How long a deliverer has for one event, in milliseconds. Longer than any delivery of the shop takes.
 pub const CLAIM_MS: i64 = 120_000;
+/// How long after it took an event a deliverer counts as busy with it, in milliseconds. A slow subscriber holds up others no
+/// longer than this.
+const BUSY_MS: i64 = 5_000;
 /// Deliveries without an answer that one call gives up before it leaves the rest to the next.
 const GIVEN_UP_MAX: usize = 100;
 /// What is said about a delivery whose deliverer was gone ten times.
@@ -95,9 +98,19 @@ pub(super) fn store(
     Ok(())
 }
 
-/// Whether anything is due. Takes no lock.
-pub fn is_due(connection: &impl Connection, topics: &Topics, now: i64) -> Result<bool, Failure> {
-    Ok(due(connection, topics, now)?.is_some())
+/// Whether anything is due and no deliverer is busy: each is an instance, and Spin runs few at once. Takes no lock.
+pub fn needs_deliverer(connection: &impl Connection, topics: &Topics, now: i64) -> Result<bool, Failure> {
+    let busy = first(connection, "SELECT value FROM souk_counters WHERE name = 'busy_until'", &[])?;
+    let busy = busy.map(|mut row| row.integer()).transpose()?.is_some_and(|until| until > now);
+    Ok(!busy && due(connection, topics, now)?.is_some())
+}
+
+/// Says until when a deliverer is busy.
+fn busy_until(connection: &impl Connection, until: i64) -> Result<(), Failure> {
+    let sql = "INSERT INTO souk_counters (name, value) VALUES ('busy_until', ?1)
+         ON CONFLICT (name) DO UPDATE SET value = excluded.value";
+    write(connection, sql, &[Value::Integer(until)])?;
+    Ok(())
 }
 
 /// Stores what came of the last delivery, if there was one, and claims the next that is due.
@@ -108,7 +121,7 @@ pub fn next(
     now: i64,
 ) -> Result<Option<Delivery>, Failure> {
     // Looking first keeps the write lock free for the shop while there is nothing to deliver.
-    if last.is_none() && !is_due(connection, topics, now)? {
+    if last.is_none() && due(connection, topics, now)?.is_none() {
         return Ok(None);
     }
     transaction(connection, || {
@@ -180,6 +193,7 @@ fn read(mut row: Row, subscriber: &str) -> Result<Due, Failure> {
 
 /// Claims a delivery.
 fn take(connection: &impl Connection, due: Due, now: i64) -> Result<Delivery, Failure> {
+    busy_until(connection, now + BUSY_MS)?;
     let attempts = due.attempts + 1;
     let claim = Claim { until: now + CLAIM_MS, ..due.claim };
     let mut params = at(&claim);
@@ -237,7 +251,13 @@ fn settle(connection: &impl Connection, claim: &Claim, failure: Option<&str>, no
 
 /// Moves a delivery to the dead letters.
 fn bury(connection: &impl Connection, claim: &Claim, failure: &str, attempts: i64, now: i64) -> Result<(), Failure> {
-    write(connection, "UPDATE souk_counters SET value = value + 1 WHERE name = 'version'", &[])?;
+    // Above the letters that are there, too: our own host, when it visits this file, keeps the counter in its memory.
+    write(
+        connection,
+        "UPDATE souk_counters SET value = 1 + max(value, (SELECT coalesce(max(id), 0) FROM souk_dead_letters))
+         WHERE name = 'version'",
+        &[],
+    )?;
     write(
         connection,
         "INSERT INTO souk_dead_letters (id, subscriber, event_id, component, topic, key, payload, committed_at,
@@ -281,9 +301,10 @@ fn end(connection: &impl Connection, claim: &Claim) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Removes some of what has expired.
-pub fn sweep(connection: &impl Connection, now: i64) -> Result<(), Failure> {
+/// Ends a deliverer's round: nobody is busy, and some of what has expired is removed.
+pub fn finish(connection: &impl Connection, now: i64) -> Result<(), Failure> {
     transaction(connection, || {
+        busy_until(connection, 0)?;
         kv::sweep(connection, now, SWEEP_ROWS_MAX)?;
         sql::sweep(connection, now, SWEEP_ROWS_MAX)
     })

@@ -166,6 +166,22 @@ fn an_event_whose_deliverer_died_comes_again_and_is_a_dead_letter_after_the_tent
 }
 
 #[test]
+fn one_busy_deliverer_is_enough_until_it_ends_or_is_gone() {
+    let connection = open();
+    let needed =
+        |millis: i64| outbox::needs_deliverer(&connection, &topics(), START_MS + millis).expect("the outbox is there");
+    assert!(!needed(0), "nothing is due");
+    states(&connection, "x", &["a"]);
+    states(&connection, "y", &["b"]);
+    assert!(needed(0));
+    next(&connection, 0).expect("it is due");
+    assert!(!needed(4_999));
+    assert!(needed(5_000), "whoever says nothing for so long is slow or gone");
+    outbox::finish(&connection, START_MS).expect("it ends");
+    assert!(needed(0), "a round has ended and an event is left");
+}
+
+#[test]
 fn an_outcome_that_comes_late_counts_only_when_the_event_was_taken() {
     let connection = open();
     states(&connection, "x", &["a"]);
@@ -202,7 +218,7 @@ fn a_repeat_waits_as_long_as_promised_and_the_tenth_failure_is_the_last() {
 }
 
 #[test]
-fn a_sweep_removes_what_is_over_and_nothing_else() {
+fn the_end_of_a_round_removes_what_is_over_and_nothing_else() {
     let connection = open();
     states(&connection, "x", &["old"]);
     let day = 24 * 3_600 * 1_000;
@@ -216,9 +232,9 @@ fn a_sweep_removes_what_is_over_and_nothing_else() {
     let count = |table: &str| -> i64 {
         connection.query_row(&format!("SELECT count(*) FROM {table}"), [], |row| row.get(0)).expect("it counts")
     };
-    outbox::sweep(&connection, START_MS + 7 * day).expect("it sweeps");
+    outbox::finish(&connection, START_MS + 7 * day).expect("it ends");
     assert_eq!((count("souk_kv"), count("souk_batches")), (1, 1), "ids are kept for seven days at least");
-    outbox::sweep(&connection, START_MS + 9 * day).expect("it sweeps");
+    outbox::finish(&connection, START_MS + 9 * day).expect("it ends");
     assert_eq!((count("souk_kv"), count("souk_batches")), (1, 0));
 }
 

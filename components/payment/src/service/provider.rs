@@ -101,8 +101,7 @@ pub(super) fn ask(ports: &impl Ports, call: &Call, loaded: Loaded) -> Result<Loa
             let loaded = heard(ports, call, loaded, &told, Heard::Lookup, Via::Later)?;
             match leftover(&loaded.payment, &told) {
                 Some(what) => let_go(ports, call, loaded, what),
-                None if loaded.payment.in_flight.is_some() => send(ports, call, loaded, Via::Later),
-                None => Ok(loaded),
+                None => send(ports, call, loaded, Via::Later),
             }
         }
         Err(ProviderError::NotFound) => absent(ports, call, loaded),
@@ -128,10 +127,11 @@ fn absent(ports: &impl Ports, call: &Call, loaded: Loaded) -> Result<Loaded, Pay
     }
 }
 
-/// Sends the command on its way, for the first time or again under the same id, and applies the answer.
+/// Sends the command on its way, if there is one, for the first time or again under the same id, and applies the answer.
 pub(super) fn send(ports: &impl Ports, call: &Call, loaded: Loaded, via: Via) -> Result<Loaded, PaymentError> {
     let Payment { id, provider, currency, in_flight, .. } = &loaded.payment;
-    let command = in_flight.clone().expect("only a command on its way is sent");
+    // Between the commit of a command and this, whoever asked the provider meanwhile may have heard its end.
+    let Some(command) = in_flight.clone() else { return Ok(loaded) };
     let amount = Money::new(command.amount, currency);
     let answer = match command.kind {
         Kind::Capture => ports.capture(&call.ctx, provider, id, &command.id, &amount),

@@ -287,6 +287,18 @@ fn a_refund_during_a_refund_waits_its_turn_and_both_are_done() {
 }
 
 #[test]
+fn a_command_that_another_instance_brought_to_its_end_is_not_sent_anew() {
+    let world = World::new();
+    world.authorize(CapturePolicy::Automatic).expect("it goes well");
+    world.committed.replace(Some(Box::new(|world| {
+        world.refresh().expect("it finds the command on its way, sends it and hears its end");
+    })));
+    world.command("cmd_1", Kind::Refund, 60).expect("it is done");
+    assert_eq!((world.object().refunded, amounts(&world)), (60, (100, 100, 60, false)));
+    world.assert_sound();
+}
+
+#[test]
 fn a_payment_abandoned_during_its_authorization_holds_nothing_afterwards() {
     for policy in BOTH {
         let world = World::new();

@@ -16,7 +16,7 @@ use async_nats::jetstream::consumer::{AckPolicy, PullConsumer, pull};
 use async_nats::jetstream::stream::{Config, RetentionPolicy, StorageType};
 use async_nats::jetstream::{self, Message};
 use bytes::Bytes;
-use futures::StreamExt as _;
+use futures::{FutureExt as _, StreamExt as _};
 use serde::{Deserialize, Serialize};
 use souk_store::values::Event;
 use tokio::sync::{Notify, Semaphore, watch};
@@ -141,6 +141,8 @@ impl Courier {
         up: &watch::Sender<bool>,
     ) -> anyhow::Result<()> {
         let queue = timeout(ASK_TIME, self.queue()).await.context("no answer")??;
+        // What was refused before is no news of this queue, and whoever heeds it drops the parcel that comes first.
+        let _heeded = self.refused.notified().now_or_never();
         up.send_replace(true);
         loop {
             let hand = Arc::clone(hands).acquire_owned().await?;

@@ -12,7 +12,8 @@ use anyhow::Context as _;
 use souk_store::Store;
 use souk_store::values::{Batch, KvError, Read, SqlError};
 use wasmcloud_provider_sdk::{
-    Context, HealthCheckRequest, HealthCheckResponse, LinkConfig, LinkDeleteInfo, Provider, get_connection, load_host_data,
+    Context, HealthCheckRequest, HealthCheckResponse, LinkConfig, LinkDeleteInfo, Provider, get_connection,
+    load_host_data,
 };
 
 use crate::bindings::exports::souk::shop::{kv, sql};

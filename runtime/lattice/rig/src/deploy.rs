@@ -12,7 +12,9 @@ use wadm_types::api::StatusType;
 use wasmcloud_control_interface::ClientBuilder;
 
 /// How long everything in a manifest may take to be in place.
-const DEPLOY_MAX: Duration = Duration::from_secs(120);
+const DEPLOY_MAX: Duration = Duration::from_secs(240);
+/// When what is still missing is asked for again: wadm waits long for a host that was too busy to answer.
+const DEPLOY_AGAIN_AFTER: Duration = Duration::from_secs(45);
 /// How often the lattice is asked.
 const ASK_EVERY: Duration = Duration::from_millis(200);
 /// How long one question may take.
@@ -69,7 +71,8 @@ impl Lattice {
             put => drop(put?),
         }
         self.wadm.deploy_manifest(&name, None).await?;
-        let deadline = Instant::now() + DEPLOY_MAX;
+        let mut asked = Instant::now();
+        let deadline = asked + DEPLOY_MAX;
         loop {
             let status = self.wadm.get_manifest_status(&name).await?;
             if status.info.status_type == StatusType::Deployed {
@@ -82,6 +85,10 @@ impl Lattice {
                     .collect::<Vec<_>>()
             };
             anyhow::ensure!(Instant::now() < deadline, "not deployed within {DEPLOY_MAX:?}: {}", missing().join("; "));
+            if asked.elapsed() > DEPLOY_AGAIN_AFTER {
+                self.wadm.deploy_manifest(&name, None).await?;
+                asked = Instant::now();
+            }
             sleep(ASK_EVERY).await;
         }
     }

@@ -62,6 +62,9 @@ pub struct Up {
     /// The port where the shop is served; 0 is any that is free.
     #[arg(long, default_value_t = 3000)]
     http_port: u16,
+    /// Removes the data directory at the end.
+    #[arg(long)]
+    remove_data: bool,
     /// For programs: prints JSON and takes commands, a line each, from standard input; ends with it.
     #[arg(long)]
     commands: bool,
@@ -102,6 +105,9 @@ pub async fn up(up: Up) -> anyhow::Result<()> {
     };
     for program in rig.programs.iter_mut().rev() {
         program.end().await;
+    }
+    if up.remove_data {
+        std::fs::remove_dir_all(&rig.data).with_context(|| format!("cannot remove {}", rig.data.display()))?;
     }
     ended
 }

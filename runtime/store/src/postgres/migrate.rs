@@ -11,13 +11,18 @@ use super::{guard, schema};
 use crate::migrations::{self, Applied, Migration};
 use crate::shape;
 
+/// An index over many rows takes its time, and another host that makes one is waited for.
+const SETTINGS: &str = "
+    SET statement_timeout = 0;
+    SET lock_timeout = '10min';
+    SET idle_in_transaction_session_timeout = 0;";
+
 /// Applies the migrations of a component that have not been applied; answers how many. The connection is not used again:
 /// its end gives the lock back.
 pub(super) async fn migrate(connection: Connection, component: &str, dir: &Path, now: i64) -> anyhow::Result<u32> {
     let files = migrations::files(dir, "postgres")?;
     let Connection { client, database, .. } = &connection;
-    // An index over many rows takes its time, and so does another host that makes it.
-    client.batch_execute("SET statement_timeout = 0; SET idle_in_transaction_session_timeout = 0").await?;
+    client.batch_execute(SETTINGS).await?;
     client.execute("SELECT pg_advisory_lock($1)", &[&schema::LOCK]).await?;
     schema::ensure_component(client, database, component).await?;
     let applied = client.query("SELECT component, number, digest FROM souk.migrations", &[]).await?;

@@ -38,6 +38,8 @@ const SQLITE_LENGTH_MAX: i32 = 32 * 1024 * 1024;
 pub(super) enum Access {
     /// Read and write: the writer's.
     Write,
+    /// Read and write a file that another program has open too.
+    Visit,
     /// Read only.
     Read,
 }
@@ -102,20 +104,20 @@ impl Session {
     /// Opens a connection and puts up its fences.
     pub(super) fn open(path: &Path, access: Access) -> rusqlite::Result<Session> {
         let flags = match access {
-            Access::Write => OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE,
+            Access::Write | Access::Visit => OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE,
             Access::Read => OpenFlags::SQLITE_OPEN_READ_ONLY,
         };
         let mut connection = Connection::open_with_flags(path, flags | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
         connection.busy_timeout(BUSY_WAIT)?;
-        if access == Access::Write {
+        connection.execute_batch(match access {
             // Checkpoints happen between groups, where no one waits for an answer.
-            connection.execute_batch(
+            Access::Write => {
                 "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = 0;
-                 PRAGMA journal_size_limit = 67108864; PRAGMA cache_size = -16384;",
-            )?;
-        } else {
-            connection.execute_batch("PRAGMA cache_size = -4096; PRAGMA query_only = ON;")?;
-        }
+                 PRAGMA journal_size_limit = 67108864; PRAGMA cache_size = -16384;"
+            }
+            Access::Visit => "PRAGMA journal_mode = DELETE; PRAGMA synchronous = FULL;",
+            Access::Read => "PRAGMA cache_size = -4096; PRAGMA query_only = ON;",
+        })?;
         connection.execute_batch("PRAGMA foreign_keys = ON; PRAGMA mmap_size = 0; PRAGMA temp_store = MEMORY;")?;
         for (setting, on) in [
             (DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true),

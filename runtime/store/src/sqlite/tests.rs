@@ -256,9 +256,10 @@ async fn a_backup_is_one_instant_and_opens() {
     let copy = Directory::new();
     std::fs::create_dir_all(copy.0.join("data")).expect("the directory can be written");
     let to = copy.0.join("data/souk.db");
-    backup(&shop.directory.0.join("data"), &to).expect("it is copied");
+    let database = Database::Sqlite(shop.directory.0.join("data"));
+    backup(&database, &to).expect("it is copied");
     shop.commit(batch("d", vec![item("d", 1)])).await.expect("it is committed");
-    let refusal = backup(&shop.directory.0.join("data"), &to).expect_err("the file exists");
+    let refusal = backup(&database, &to).expect_err("the file exists");
     assert!(format!("{refusal:#}").contains("exists"), "{refusal:#}");
 
     let copied = Shop::open_in(copy, Clock::manual(START_MS));

@@ -17,9 +17,10 @@ setup:
 components: setup
 	cargo build --locked --profile component --target wasm32-unknown-unknown $(patsubst components/%/Cargo.toml,-p souk-%,$(filter-out components/kit/%,$(wildcard components/*/Cargo.toml)))
 
-# The components and the host.
+# The components and the host. All of the workspace is named, here and where tests are run: features are those of what is
+# named, and a second set of them is a second build of most libraries.
 build: components
-	cargo build --locked --release -p souk
+	cargo build --locked --release --workspace --bin souk
 
 # The sample shop, served until ctrl-c.
 run: build
@@ -47,8 +48,8 @@ test: composites
 	@tests/verify.sh test
 
 # Ratios against a native program in the same run; also in target/bench.json.
-bench: build
-	cargo build --locked --release -p souk-tests --bins
+bench: composites
+	cargo build --locked --release --workspace --bins
 	target/release/bench
 
 # Rewrites the golden files. Read the diff before committing it.

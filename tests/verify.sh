@@ -40,7 +40,7 @@ not_run() {
   printf '%s|%s|||not run: %s\n' "$1" "$2" "$3" >>"$table"
 }
 
-tests() { cargo test --locked --release -p souk-tests "$@"; }
+tests() { cargo test --locked --release --workspace "$@"; }
 on() { local platform=$1; shift; SOUK_PLATFORM=$platform tests --no-fail-fast "$@"; }
 in_lattice() { (cd runtime/lattice && "$@"); }
 
@@ -58,8 +58,8 @@ check cargo clippy --locked --release --workspace --all-targets -- -D warnings
 case "${1:-}" in
   check) suite tidy "the repository" tests --test tidy ;;
   test)
-    suite units "native" cargo test --locked --release --workspace --exclude souk-tests --no-fail-fast
-    suite "the tests' own" "native" tests --lib --bins
+    suite units "native" tests --no-fail-fast --lib --bins \
+      --test compose --test faults --test lifecycle --test links --test outage
     suite tidy "the repository" tests --test tidy --test worlds --test wadm
     suite ports "test ports" tests --test ports -- kit::
     suite ports "own host, SQLite" tests --test ports -- own_host_on_sqlite::
@@ -68,7 +68,7 @@ case "${1:-}" in
     suite journeys "own host, Postgres" on postgres --test journeys --test bad_input
     suite journeys "own host, Postgres, 3 replicas" on postgres-3 --test journeys --test bad_input
     suite operating "own host, SQLite" on sqlite --test host
-    suite operating "own host, Postgres" tests --test outage
+    suite operating "own host, Postgres" tests --test postgres_away
     suite races "own host, SQLite" on sqlite --test races
     suite races "own host, Postgres, 3 replicas" on postgres-3 --test races
     suite crash "own host, SQLite" on sqlite --test crash

@@ -103,6 +103,31 @@ fn the_root_holds_what_the_map_shows_and_nothing_else() {
 }
 
 #[test]
+fn no_test_is_forgotten() {
+    let verify = read(&root().join("tests/verify.sh"));
+    let mut findings = Vec::new();
+    for dir in ["runtime/tests", "runtime/store/tests", "runtime/server/tests", "tests/tests"] {
+        let Ok(entries) = fs::read_dir(root().join(dir)) else { continue };
+        for path in entries.map(|entry| entry.expect("the directory can be listed").path()) {
+            // A folder is a test when a file of its own starts it; others are parts of one.
+            let is_test = path.extension().is_some_and(|ending| ending == "rs") || path.join("main.rs").exists();
+            let name = path.file_stem().expect("a file has a name").to_string_lossy().into_owned();
+            if is_test
+                && !verify.split_whitespace().collect::<Vec<_>>().windows(2).any(|words| words == ["--test", &name])
+            {
+                findings.push(format!("{dir}/{name}: tests/verify.sh does not run it"));
+            }
+        }
+    }
+    for name in components() {
+        if root().join("components").join(&name).join("tests").exists() {
+            findings.push(format!("components/{name}/tests: tests/verify.sh runs the unit tests of components alone"));
+        }
+    }
+    none(findings);
+}
+
+#[test]
 fn no_component_depends_on_another() {
     let mut findings = Vec::new();
     for name in components() {

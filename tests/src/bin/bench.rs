@@ -93,6 +93,10 @@ async fn main() -> ExitCode {
         figures.extend(checkouts(&shop, &rival).await);
     }
     figures.extend(beside("postgres", &sample_shop(Platform::Postgres(1)), &shop).await);
+    match Command::new("spin").arg("--version").output() {
+        Ok(_) => figures.extend(beside("spin", &sample_shop(Platform::Spin), &shop).await),
+        Err(error) => println!("spin up: not measured, there is no program spin ({error})"),
+    }
     figures.extend(starts(&mut shop, &folder).await);
     let missed = report(&figures);
     // Returned, so that the shop and its folder are gone when this is over.

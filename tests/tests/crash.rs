@@ -28,6 +28,8 @@ use tokio::{sync::watch, task::JoinSet};
 const KILLS: usize = 20;
 /// How often a replica and the database are killed.
 const DOUBLE_KILLS: usize = 10;
+/// How often Spin is killed.
+const SPIN_KILLS: usize = 5;
 /// How often one of a lattice's two hosts is killed.
 const HOST_KILLS: usize = 2;
 /// Shoppers at once.
@@ -38,8 +40,9 @@ const ANSWERS_BEFORE_A_KILL: std::ops::Range<u64> = 5..60;
 const ROUND_MAX: Duration = Duration::from_secs(30);
 /// Milliseconds from then to the kill, at most.
 const KILL_DELAY_MS_MAX: u64 = 80;
-/// How long a shop may take to settle by itself after the last kill: the timer of a checkout comes after half a minute.
-const SETTLE_MAX: Duration = Duration::from_secs(120);
+/// How long a shop may take to settle by itself after the last kill: the timer of a checkout comes after half a minute,
+/// and under Spin a delivery that died with its instance after two.
+const SETTLE_MAX: Duration = Duration::from_secs(240);
 /// Answers that say that it is not known whether it was done: something is away, or took too long.
 const UNDECIDED: [u16; 2] = [503, 504];
 
@@ -149,7 +152,8 @@ async fn shop_on(memory: Arc<Memory>, mut host: watch::Receiver<Client>, variant
 /// How often something is killed on this run's platform.
 fn rounds() -> usize {
     match Platform::of_this_run() {
-        Platform::Sqlite | Platform::Spin | Platform::SpinStandIn => KILLS,
+        Platform::Sqlite => KILLS,
+        Platform::Spin | Platform::SpinStandIn => SPIN_KILLS,
         Platform::Postgres(_) => DOUBLE_KILLS,
         Platform::Lattice => HOST_KILLS,
     }

@@ -178,7 +178,7 @@ async fn beside(name: &'static str, other: &Shop, own: &Shop) -> Vec<Figure> {
     let mut variants = Vec::new();
     for shop in [own, other] {
         let staff = Client::staff_named(shop, "staff@souk.example", "bazaar-morning-42").await;
-        variants.push(staff.stocked_variant("beside", 1_000_000).await);
+        variants.push(staff.stocked_variant(&format!("beside-{name}"), 1_000_000).await);
     }
     let (mut lists, mut placed) = ([Vec::new(), Vec::new()], [Vec::new(), Vec::new()]);
     for round in 1..=CHECKOUT_ROUNDS {

@@ -2,6 +2,7 @@
 #![allow(unsafe_code, reason = "the generated exports are called through the canonical ABI")]
 
 use std::sync::OnceLock;
+use std::sync::atomic::{AtomicI64, Ordering};
 
 use bindings::exports::souk::shop::{config, ingress, kv, log, outbox, sql};
 use bindings::fermyon::spin::variables;
@@ -137,12 +138,25 @@ impl log::Guest for Component {
     }
 }
 
+/// Until when the deliverer of this instance counts as busy.
+static BUSY_UNTIL: AtomicI64 = AtomicI64::new(0);
+
 impl outbox::Guest for Component {
+    fn begin() -> Result<bool, String> {
+        let until = Database::open().and_then(|database| store::outbox::begin(&database, guest::now()))?;
+        BUSY_UNTIL.store(until.unwrap_or_default(), Ordering::Relaxed);
+        Ok(until.is_some())
+    }
+
     fn next(last: Option<outbox::Outcome>) -> Result<Option<outbox::Delivery>, String> {
         let last = last.map(|last| (convert::claim(last.claim), last.failure));
         let last = last.as_ref().map(|(claim, failure)| (claim, failure.as_deref()));
-        let delivery = Database::open()
-            .and_then(|database| store::outbox::next(&database, last, &identity().topics, guest::now()))?;
+        let now = guest::now();
+        let delivery =
+            Database::open().and_then(|database| store::outbox::next(&database, last, &identity().topics, now))?;
+        if delivery.is_some() {
+            BUSY_UNTIL.store(now + store::outbox::BUSY_MS, Ordering::Relaxed);
+        }
         Ok(delivery.map(|delivery| {
             let Claim { subscriber, topic, key, place, until } = delivery.claim;
             let event = delivery.event;
@@ -168,7 +182,8 @@ impl outbox::Guest for Component {
     }
 
     fn finish() -> Result<(), String> {
-        Ok(Database::open().and_then(|database| store::outbox::finish(&database, guest::now()))?)
+        let until = BUSY_UNTIL.load(Ordering::Relaxed);
+        Ok(Database::open().and_then(|database| store::outbox::finish(&database, until, guest::now()))?)
     }
 }
 

@@ -44,6 +44,10 @@ struct Application;
 impl Office for Application {
     type Delivery = Delivery;
 
+    fn begin(&self) -> Result<bool, String> {
+        outbox::begin()
+    }
+
     fn next(&self, last: Option<Outcome<Delivery>>) -> Result<Option<Delivery>, String> {
         outbox::next(last.map(settled).as_ref())
     }

@@ -10,6 +10,8 @@ pub trait Office {
     /// An event on its way to one subscriber.
     type Delivery;
 
+    /// Begins a round, unless someone else is busy with one.
+    fn begin(&self) -> Result<bool, String>;
     /// Stores what came of a delivery and takes the next.
     fn next(&self, last: Option<Outcome<Self::Delivery>>) -> Result<Option<Self::Delivery>, String>;
     /// Stores what came of a delivery.
@@ -38,13 +40,16 @@ pub struct Report {
     pub delivered: u32,
     /// Events that were not.
     pub failed: u32,
-    /// Whether it ended before nothing was due any more.
+    /// Whether something may still be due: the round ended early, or someone else is busy with another.
     pub more: bool,
 }
 
 /// Delivers what is due, one after the other, until nothing is or the round is over. An error says that the outbox is away;
 /// what was delivered by then and not stored comes again.
 pub fn run<O: Office>(office: &O) -> Result<Report, String> {
+    if !office.begin()? {
+        return Ok(Report { more: true, ..Report::default() });
+    }
     let over_at = office.now_ms().saturating_add(ROUND_MS_MAX);
     let mut report = Report::default();
     let mut last = None;
@@ -78,6 +83,7 @@ mod tests {
     struct Numbers {
         left: Cell<u32>,
         settled: RefCell<Vec<(u32, bool)>>,
+        busy: bool,
         finished: Cell<bool>,
         now: Cell<i64>,
         pace: i64,
@@ -86,12 +92,17 @@ mod tests {
     impl Numbers {
         fn new(count: u32, pace: i64) -> Numbers {
             let settled = RefCell::new(Vec::new());
-            Numbers { left: Cell::new(count), settled, finished: Cell::new(false), now: Cell::new(0), pace }
+            let (finished, now) = (Cell::new(false), Cell::new(0));
+            Numbers { left: Cell::new(count), settled, busy: false, finished, now, pace }
         }
     }
 
     impl Office for Numbers {
         type Delivery = u32;
+
+        fn begin(&self) -> Result<bool, String> {
+            Ok(!self.busy)
+        }
 
         fn next(&self, last: Option<Outcome<u32>>) -> Result<Option<u32>, String> {
             last.map(|last| self.settle(last)).transpose()?;
@@ -118,6 +129,13 @@ mod tests {
         fn now_ms(&self) -> i64 {
             self.now.get()
         }
+    }
+
+    #[test]
+    fn while_someone_else_is_busy_nothing_is_taken() {
+        let numbers = Numbers { busy: true, ..Numbers::new(4, 0) };
+        assert_eq!(run(&numbers), Ok(Report { delivered: 0, failed: 0, more: true }));
+        assert_eq!((numbers.left.get(), numbers.finished.get()), (4, false));
     }
 
     #[test]

@@ -14,9 +14,9 @@ use super::{Connection, Failure, Row, first, kv, sql, text, transaction, write};
 
 /// How long a deliverer has for one event, in milliseconds. Longer than any delivery of the shop takes.
 pub const CLAIM_MS: i64 = 120_000;
-/// How long after it took an event a deliverer counts as busy with it, in milliseconds. A slow subscriber holds up others no
-/// longer than this.
-const BUSY_MS: i64 = 5_000;
+/// How long after it began or took an event a deliverer counts as busy, in milliseconds. A slow subscriber holds up others
+/// no longer than this.
+pub const BUSY_MS: i64 = 5_000;
 /// Deliveries without an answer that one call gives up before it leaves the rest to the next.
 const GIVEN_UP_MAX: usize = 100;
 /// What is said about a delivery whose deliverer was gone ten times.
@@ -98,11 +98,30 @@ pub(super) fn store(
     Ok(())
 }
 
-/// Whether anything is due and no deliverer is busy: each is an instance, and Spin runs few at once. Takes no lock.
+/// Whether anything is due and no deliverer is busy. Takes no lock.
 pub fn needs_deliverer(connection: &impl Connection, topics: &Topics, now: i64) -> Result<bool, Failure> {
-    let busy = first(connection, "SELECT value FROM souk_counters WHERE name = 'busy_until'", &[])?;
-    let busy = busy.map(|mut row| row.integer()).transpose()?.is_some_and(|until| until > now);
-    Ok(!busy && due(connection, topics, now)?.is_some())
+    Ok(!is_busy(connection, now)? && due(connection, topics, now)?.is_some())
+}
+
+/// Begins a deliverer's round, and answers until when it counts as busy. None when another is busy: each is an instance with
+/// all who hear inside, and of those that many responses ask for at once one goes on.
+pub fn begin(connection: &impl Connection, now: i64) -> Result<Option<i64>, Failure> {
+    // Looking first keeps the write lock free.
+    if is_busy(connection, now)? {
+        return Ok(None);
+    }
+    transaction(connection, || {
+        if is_busy(connection, now)? {
+            return Ok(None);
+        }
+        busy_until(connection, now + BUSY_MS)?;
+        Ok(Some(now + BUSY_MS))
+    })
+}
+
+fn is_busy(connection: &impl Connection, now: i64) -> Result<bool, Failure> {
+    let until = first(connection, "SELECT value FROM souk_counters WHERE name = 'busy_until'", &[])?;
+    Ok(until.map(|mut row| row.integer()).transpose()?.is_some_and(|until| until > now))
 }
 
 /// Says until when a deliverer is busy.
@@ -301,10 +320,12 @@ fn end(connection: &impl Connection, claim: &Claim) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Ends a deliverer's round: nobody is busy, and some of what has expired is removed.
-pub fn finish(connection: &impl Connection, now: i64) -> Result<(), Failure> {
+/// Ends the round of the deliverer that counted as busy until `until`: it no longer does, while one that has taken over
+/// still does. Some of what has expired is removed.
+pub fn finish(connection: &impl Connection, until: i64, now: i64) -> Result<(), Failure> {
     transaction(connection, || {
-        busy_until(connection, 0)?;
+        let mine = [Value::Integer(until)];
+        write(connection, "UPDATE souk_counters SET value = 0 WHERE name = 'busy_until' AND value = ?1", &mine)?;
         kv::sweep(connection, now, SWEEP_ROWS_MAX)?;
         sql::sweep(connection, now, SWEEP_ROWS_MAX)
     })

@@ -174,11 +174,17 @@ fn one_busy_deliverer_is_enough_until_it_ends_or_is_gone() {
     states(&connection, "x", &["a"]);
     states(&connection, "y", &["b"]);
     assert!(needed(0));
-    next(&connection, 0).expect("it is due");
-    assert!(!needed(4_999));
+    let begin = |millis: i64| outbox::begin(&connection, START_MS + millis).expect("the outbox is there");
+    let until = begin(0).expect("nobody is busy");
+    assert_eq!((begin(4_999), needed(4_999)), (None, false), "many ask, one delivers");
     assert!(needed(5_000), "whoever says nothing for so long is slow or gone");
-    outbox::finish(&connection, START_MS).expect("it ends");
-    assert!(needed(0), "a round has ended and an event is left");
+    next(&connection, 2).expect("it is due");
+    assert!(!needed(6_999), "it took an event");
+    let other = begin(7_000).expect("the first is slow");
+    outbox::finish(&connection, until, START_MS).expect("it ends");
+    assert_eq!(begin(7_001), None, "the other goes on");
+    outbox::finish(&connection, other, START_MS).expect("it ends");
+    assert!(needed(7_001), "the rounds have ended and an event is left");
 }
 
 #[test]
@@ -232,9 +238,9 @@ fn the_end_of_a_round_removes_what_is_over_and_nothing_else() {
     let count = |table: &str| -> i64 {
         connection.query_row(&format!("SELECT count(*) FROM {table}"), [], |row| row.get(0)).expect("it counts")
     };
-    outbox::finish(&connection, START_MS + 7 * day).expect("it ends");
+    outbox::finish(&connection, 0, START_MS + 7 * day).expect("it ends");
     assert_eq!((count("souk_kv"), count("souk_batches")), (1, 1), "ids are kept for seven days at least");
-    outbox::finish(&connection, START_MS + 9 * day).expect("it ends");
+    outbox::finish(&connection, 0, START_MS + 9 * day).expect("it ends");
     assert_eq!((count("souk_kv"), count("souk_batches")), (1, 0));
 }
 

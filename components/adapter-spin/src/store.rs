@@ -138,11 +138,12 @@ impl From<Failure> for String {
     }
 }
 
-/// How often a write waits for the lock, five seconds each time; Spin sets no other time.
+/// How often a statement waits for a lock, five seconds each time; Spin sets no other time.
 const LOCK_WAITS_MAX: u32 = 4;
 
-/// Runs a statement that takes the write lock, and waits for it. What did not get the lock did nothing.
-fn lock(connection: &impl Connection, sql: &str, params: &[Value]) -> Result<Answer, Failure> {
+/// Runs a statement and waits for the lock it needs: a write for other writes, a read for a commit that reaches the disk, a
+/// commit for the reads before it. What did not get its lock did nothing, and may be asked for again.
+fn run(connection: &impl Connection, sql: &str, params: &[Value]) -> Result<Answer, Failure> {
     let mut waits = 1;
     loop {
         match connection.run(sql, params) {
@@ -152,31 +153,25 @@ fn lock(connection: &impl Connection, sql: &str, params: &[Value]) -> Result<Ans
     }
 }
 
-/// Runs one write outside of any transaction; answers how many rows it touched.
-fn write_alone(connection: &impl Connection, sql: &str, params: &[Value]) -> Result<u64, Failure> {
-    lock(connection, sql, params)?;
-    Ok(connection.touched())
-}
-
-/// Runs one write within a transaction; answers how many rows it touched.
+/// Runs one write; answers how many rows it touched.
 fn write(connection: &impl Connection, sql: &str, params: &[Value]) -> Result<u64, Failure> {
-    connection.run(sql, params).map_err(Failure::of)?;
+    run(connection, sql, params)?;
     Ok(connection.touched())
 }
 
 /// Runs one statement and answers its first row.
 fn first(connection: &impl Connection, sql: &str, params: &[Value]) -> Result<Option<Row>, Failure> {
-    let answer = connection.run(sql, params).map_err(Failure::of)?;
+    let answer = run(connection, sql, params)?;
     Ok(answer.rows.into_iter().next().map(|cells| Row(cells.into_iter())))
 }
 
 /// Runs `work` in one transaction that holds the write lock, and undoes it when `work` refuses.
 fn transaction<T, E: From<Failure>>(connection: &impl Connection, work: impl FnOnce() -> Result<T, E>) -> Result<T, E> {
-    lock(connection, "BEGIN IMMEDIATE", &[])?;
-    let done = work().and_then(|done| match connection.run("COMMIT", &[]) {
+    run(connection, "BEGIN IMMEDIATE", &[])?;
+    let done = work().and_then(|done| match run(connection, "COMMIT", &[]) {
         Ok(_) => Ok(done),
         // Whatever it says: the statements were fine, and whether they are kept is not known.
-        Err(text) => Err(Failure::Unavailable(text).into()),
+        Err(failure) => Err(Failure::Unavailable(failure.into()).into()),
     });
     if done.is_err() {
         // When this fails too, the end of the connection undoes the transaction.

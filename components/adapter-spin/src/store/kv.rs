@@ -9,7 +9,7 @@
 use souk_store::limits::{check_kv_key, check_kv_value, check_ttl};
 use souk_store::values::{Condition, Entry, KvError, Value};
 
-use super::{Connection, Failure, first, optional, text, transaction, write, write_alone};
+use super::{Connection, Failure, first, optional, text, transaction, write};
 
 /// Whose keys these are, and when it is.
 #[derive(Clone, Copy)]
@@ -70,7 +70,7 @@ pub fn set(
              WHERE component = ?1 AND key = ?2 AND (expires_at IS NULL OR expires_at > ?6) AND version = ?7"
         }
     };
-    match write_alone(connection, sql, &params)? {
+    match write(connection, sql, &params)? {
         0 => Err(KvError::Conflict),
         _ => Ok(version.unsigned_abs()),
     }
@@ -82,7 +82,7 @@ pub fn delete(connection: &impl Connection, owner: Owner<'_>, key: &str, conditi
     let mut params = vec![text(owner.component), text(key)];
     match condition {
         Condition::Always => {
-            write_alone(connection, "DELETE FROM souk_kv WHERE component = ?1 AND key = ?2", &params)?;
+            write(connection, "DELETE FROM souk_kv WHERE component = ?1 AND key = ?2", &params)?;
             Ok(())
         }
         Condition::Absent => Err(KvError::Invalid("what is absent cannot be deleted".into())),
@@ -90,7 +90,7 @@ pub fn delete(connection: &impl Connection, owner: Owner<'_>, key: &str, conditi
             params.extend([Value::Integer(owner.now), Value::Integer(stored(present)?)]);
             let sql = "DELETE FROM souk_kv
                  WHERE component = ?1 AND key = ?2 AND (expires_at IS NULL OR expires_at > ?3) AND version = ?4";
-            if write_alone(connection, sql, &params)? == 0 { Err(KvError::Conflict) } else { Ok(()) }
+            if write(connection, sql, &params)? == 0 { Err(KvError::Conflict) } else { Ok(()) }
         }
     }
 }

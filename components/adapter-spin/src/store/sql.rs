@@ -6,7 +6,7 @@ use souk_store::shape::{self, Verb};
 use souk_store::values::{Batch, MissedGuard, Read, Rows, Snapshot, SqlError, Value, Write};
 
 use super::outbox::{self, Topics};
-use super::{Answer, Cell, Connection, Failure, first, text, transaction, write};
+use super::{Answer, Cell, Connection, Failure, first, run, text, transaction, write};
 use crate::guard;
 
 /// How long the id of a batch is kept, in milliseconds. Seven days are promised.
@@ -26,7 +26,7 @@ pub fn query(
     // One statement is a snapshot by itself.
     let several = reads.len() + usize::from(batch_id.is_some()) > 1;
     if several {
-        connection.run("BEGIN", &[]).map_err(Failure::of)?;
+        run(connection, "BEGIN", &[])?;
     }
     let snapshot = read_all(connection, component, reads, judged, batch_id);
     if several {
@@ -49,7 +49,7 @@ fn read_all(
     };
     let mut room = Room::new();
     let results = reads.iter().zip(judged).map(|(read, params)| {
-        let answer = connection.run(&read.sql, &params).map_err(Failure::of)?;
+        let answer = run(connection, &read.sql, &params)?;
         pack(answer, &mut room)
     });
     Ok(Snapshot { committed, results: results.collect::<Result<_, _>>()? })
@@ -110,7 +110,7 @@ pub fn commit(
     match judged {
         Ok((batch, params)) => {
             // On in the SQLite that comes with Spin; a build without it would let orphans in silently.
-            connection.run("PRAGMA foreign_keys = ON", &[]).map_err(Failure::of)?;
+            run(connection, "PRAGMA foreign_keys = ON", &[])?;
             transaction(connection, || apply(connection, component, &batch, params, topics, now))
         }
         // Whatever a batch holds, one that was committed under its id has its answer.

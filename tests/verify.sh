@@ -49,7 +49,7 @@ on_spin() {
   suite "what is Spin's own" "$2" on "$1" --test spin
   suite journeys "$2" on "$1" --test journeys --test bad_input
   suite races "$2" on "$1" --test races
-  suite crash "$2" on "$1" --test crash
+  suite crash "$2" on "$1" --test crash -- --nocapture
 }
 
 check cargo fmt --all --check
@@ -71,8 +71,8 @@ case "${1:-}" in
     suite operating "own host, Postgres" tests --test postgres_away
     suite races "own host, SQLite" on sqlite --test races
     suite races "own host, Postgres, 3 replicas" on postgres-3 --test races
-    suite crash "own host, SQLite" on sqlite --test crash
-    suite crash "own host, Postgres, 3 replicas" on postgres-3 --test crash
+    suite crash "own host, SQLite" on sqlite --test crash -- --nocapture
+    suite crash "own host, Postgres, 3 replicas" on postgres-3 --test crash -- --nocapture
     suite ports "Spin adapter" tests --test ports_spin --test http_out
     on_spin spin-stand-in "stand-ins for Spin"
     if type -P spin >/dev/null; then
@@ -86,8 +86,8 @@ case "${1:-}" in
     suite ports "lattice" in_lattice cargo test --locked --no-fail-fast
     suite journeys "lattice" on lattice --test journeys --test bad_input
     suite races "lattice" on lattice --test races
-    suite crash "lattice" on lattice --test crash
-    suite "what is a lattice's own" "lattice" tests --test lattice
+    suite crash "lattice" on lattice --test crash -- --nocapture
+    suite "what is a lattice's own" "lattice" tests --test lattice -- --nocapture
     echo
     { echo "suite|host|passed|failed|"; cat "$table"; } | column -t -s '|'
     echo

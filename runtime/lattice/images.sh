@@ -13,8 +13,11 @@ for name in $(awk '/^ +- name: / { name = $3 } /^ +type: component/ { print name
     cp "$built/souk_adapter_passwords.wasm" "$images/$name.wasm"
     continue
   fi
+  network=()
+  if [ "$name" = stripe ]; then network=(--allow wasi:http/ --allow wasi:io/ --allow wasi:clocks/monotonic-clock@); fi
   target/release/souk compose "$name" -o "$images/$name.wasm" \
     --adapter "$built/souk_adapter_wasmcloud_config.wasm" --adapter "$built/souk_adapter_wasmcloud_log.wasm" \
+    --adapter "$built/souk_adapter_http_out.wasm" "${network[@]}" \
     --allow wasi:clocks/wall-clock@ --allow wasi:random/random@ --allow wasi:config/store@ --allow wasi:logging/logging@ \
     --allow souk:shop/sql@ --allow souk:shop/kv@ --allow souk:shop/passwords@
 done

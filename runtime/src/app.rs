@@ -165,7 +165,7 @@ impl Parts {
             let edge = Edge {
                 route: route.pattern.to_string(),
                 handle: self.typed(unit, HTTP, "http", "handle")?,
-                limiter: unit.limits.rate_per_minute.map(Limiter::new),
+                limiter: unit.limits.rate_on(&route.pattern).map(Limiter::new),
                 queue: Queue::new(unit.limits.concurrency),
                 readiness: host.readiness.clone(),
             };

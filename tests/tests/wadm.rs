@@ -7,7 +7,7 @@ use std::{
 };
 
 use serde::Deserialize;
-use souk::manifest::{Link, Manifest};
+use souk::manifest::{Link, Manifest, Variable};
 
 /// What stands behind the ports on a lattice, and is no component of `spin.toml`.
 const PORTS: [&str; 5] = ["http", "sql", "kv", "events", "passwords"];
@@ -175,14 +175,12 @@ fn said_by_spin(manifest: &Manifest) -> Facts {
         for topic in &component.topics {
             facts.insert(format!("{name} hears {topic}"));
         }
-        assert!(
-            component.granted.outbound_hosts.is_empty(),
-            "{name} needs a way to the network, which wadm.yaml has not"
-        );
+        // A way to the network is a link that whoever runs the lattice puts; of ours, connectors alone may need it.
+        assert!(component.granted.outbound_hosts.is_empty() || name == "stripe", "{name} has a way to the network");
     }
     for route in &manifest.routes {
         let limits = &manifest.components[&route.component].limits;
-        let rate = limits.rate_per_minute.map_or("any".to_owned(), |rate| rate.to_string());
+        let rate = limits.rate_on(&route.pattern).map_or("any".to_owned(), |rate| rate.to_string());
         facts.insert(format!(
             "{} goes to {}: {} bytes, {} ms, {} at once, {rate} a minute",
             route.pattern,
@@ -198,9 +196,9 @@ fn said_by_spin(manifest: &Manifest) -> Facts {
 /// The value of a template, or the named config that whoever runs the lattice puts.
 fn value(manifest: &Manifest, template: &str) -> String {
     let variable = template.strip_prefix("{{ ").and_then(|rest| rest.strip_suffix(" }}")).expect("one variable alone");
-    match &manifest.variables[variable].default {
-        Some(default) => default.clone(),
-        None => format!("souk-secret-{}", variable.replace('_', "-")),
+    match &manifest.variables[variable] {
+        Variable { default: Some(default), secret: false, .. } => default.clone(),
+        Variable { .. } => format!("souk-secret-{}", variable.replace('_', "-")),
     }
 }
 
@@ -238,7 +236,10 @@ fn linked(application: &Application, source: &str, link: &LinkTrait) -> Vec<Stri
             assert_eq!(link.interface(), "souk:shop/http");
             let (body, deadline) = (number("body_bytes", "1048576"), number("deadline_ms", "5000"));
             let (turns, rate) = (number("concurrency", "64"), number("rate_per_minute", "any"));
-            let goes = |route| {
+            let rates = told.get("rates").into_iter().flat_map(|rates| rates.split(' '));
+            let rates: BTreeMap<_, _> = rates.map(|rate| rate.split_once('=').expect("ROUTE=RATE")).collect();
+            let goes = |route: &str| {
+                let rate = rates.get(route).copied().unwrap_or(&rate);
                 format!("{route} goes to {edge}: {body} bytes, {deadline} ms, {turns} at once, {rate} a minute")
             };
             told["routes"].split(' ').map(goes).collect()

@@ -8,6 +8,7 @@ use souk_kit::guest::{self, Host};
 use souk_kit::http::Request;
 use souk_kit::notification::NotificationError;
 use souk_kit::order::OrderError;
+use souk_kit::payment_extension::{Hook, HookError};
 use souk_kit::user::UserError;
 use souk_kit::{Context, Id, Money, PageRequest, cart, catalog, notification, order, payment, user};
 
@@ -350,6 +351,10 @@ impl Orders for Host {
 impl Payments for Host {
     fn list_providers(&self, ctx: &Context) -> Vec<String> {
         payment::list_providers(ctx)
+    }
+
+    fn take_hook(&self, ctx: &Context, provider: &str, hook: &Hook) -> Result<(), HookError> {
+        payment::take_hook(ctx, provider, hook)
     }
 }
 

@@ -1,4 +1,5 @@
-//! REST for shoppers, accounts and staff: `/api/v1/store`, `/api/v1/auth`, `/api/v1/admin`, and the pictures under `/media`.
+//! REST for shoppers, accounts and staff: `/api/v1/store`, `/api/v1/auth`, `/api/v1/admin`,
+//! webhooks of payment providers under `/api/v1/hooks`, and the pictures under `/media`.
 //!
 //! The gateway owns the shape of our HTTP: routes, JSON, problem documents, entity tags, idempotency keys and the
 //! OpenAPI document. A request passes the route table, then `auth`, then `idempotency`, then one handler, which
@@ -14,6 +15,7 @@ pub mod auth;
 mod component;
 pub mod docs;
 pub mod exchange;
+pub mod hooks;
 pub mod idempotency;
 pub mod input;
 #[cfg(not(target_arch = "wasm32"))]

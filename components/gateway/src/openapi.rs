@@ -11,14 +11,14 @@ use utoipa::OpenApi;
 
 use crate::problem::{Code, ProblemDocument};
 use crate::routes::{Access, GROUPS, Keyed, Route};
-use crate::{account, admin, docs, store};
+use crate::{account, admin, docs, hooks, store};
 
 pub use page::page;
 
 /// What holds for all operations.
 const CONVENTIONS: &str = "\
 Everything that a shop does, over HTTP. `/api/v1/store` is for shoppers, signed in or not; `/api/v1/auth` for their \
-accounts; `/api/v1/admin` for staff.
+accounts; `/api/v1/admin` for staff; `/api/v1/hooks` for payment providers.
 
 Bodies are JSON in snake_case and read strictly: a field that is not known is refused, so that a typing error never \
 passes unseen. Ids are a prefix and 32 hexadecimal digits. Instants are RFC 3339 in UTC. Money is an integer of minor \
@@ -31,7 +31,7 @@ is answered with 404. Sign in to get an access token of 15 minutes and a refresh
 Lists answer `data`, `has_more` and `next_cursor`, and the next page as a `Link` header. A cursor belongs to its \
 filters.
 
-Send an `Idempotency-Key` of 1 to 255 visible ASCII characters, best a UUID, with any POST. The first answer is kept \
+Send an `Idempotency-Key` of 1 to 255 visible ASCII characters, best a UUID, with any POST but webhooks. The first answer is kept \
 for 30 days and given again, byte for byte, with `Idempotent-Replayed: true`. While the first request runs, others \
 are answered with 409 and `Retry-After`; another body under the same key with 422. Answers with 5xx, refusals of \
 input, and answers that hold tokens are not kept; there a repeat is harmless by itself.
@@ -106,6 +106,7 @@ Carts, orders, products and profiles have an `ETag`. A changing request that nam
         admin::customers::change_customer,
         admin::notifications::list_notifications,
         admin::notifications::resend_notification,
+        hooks::take_hook,
         docs::get_openapi,
         docs::get_docs,
     ),
@@ -121,6 +122,7 @@ Carts, orders, products and profiles have an `ETag`. A changing request that nam
         (name = "admin: orders", description = "Taking money, giving it back, handing goods over."),
         (name = "admin: people", description = "Accounts of shoppers and staff."),
         (name = "admin: notifications", description = "Messages to people."),
+        (name = "webhooks", description = "What payment providers send."),
         (name = "documentation", description = "This document."),
     )
 )]

@@ -8,6 +8,7 @@ use souk_kit::cart::CartError;
 use souk_kit::catalog::CatalogError;
 use souk_kit::notification::NotificationError;
 use souk_kit::order::OrderError;
+use souk_kit::payment_extension::{Hook, HookError};
 use souk_kit::user::UserError;
 use souk_kit::{Config, Context, Id, Kv, Money, PageRequest, cart, catalog, notification, order, user};
 
@@ -173,6 +174,7 @@ pub trait Orders {
 /// Payments: see `wit/payment.wit`.
 pub trait Payments {
     fn list_providers(&self, ctx: &Context) -> Vec<String>;
+    fn take_hook(&self, ctx: &Context, provider: &str, hook: &Hook) -> Result<(), HookError>;
 }
 
 /// Messages: see `wit/notification.wit`.

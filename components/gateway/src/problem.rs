@@ -58,6 +58,7 @@ macro_rules! codes {
 codes! {
     MalformedRequest = 400 "malformed_request" Never "The request is not well formed";
     MalformedJson = 400 "malformed_json" Never "The body is not JSON";
+    HookForged = 400 "hook_forged" Never "The signature of the webhook, or its time, does not hold";
     IdempotencyKeyRequired = 400 "idempotency_key_required" AfterReading "This command needs an Idempotency-Key";
     IdempotencyKeyMalformed = 400 "idempotency_key_malformed" Never "An Idempotency-Key is 1 to 255 visible ASCII characters";
     AuthenticationRequired = 401 "authentication_required" AfterReading "Sign in first";

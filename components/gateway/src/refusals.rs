@@ -6,6 +6,7 @@ use souk_kit::catalog::CatalogError;
 use souk_kit::kv::KvError;
 use souk_kit::notification::NotificationError;
 use souk_kit::order::OrderError;
+use souk_kit::payment_extension::HookError;
 use souk_kit::user::UserError;
 
 use crate::auth;
@@ -122,6 +123,18 @@ impl From<NotificationError> for Problem {
             NotificationError::NotFound => Code::NotFound.into(),
             NotificationError::Conflict => Code::Conflict.into(),
             NotificationError::Unavailable(_) => unavailable(),
+        }
+    }
+}
+
+impl From<HookError> for Problem {
+    /// What exactly is wrong with a signature is for the operator's log and not for whoever sent it.
+    fn from(error: HookError) -> Self {
+        match error {
+            HookError::Forged(_) => Code::HookForged.into(),
+            HookError::Malformed(_) => Code::MalformedRequest.into(),
+            HookError::UnknownProvider => Code::NotFound.into(),
+            HookError::Unavailable(_) => unavailable(),
         }
     }
 }

@@ -8,7 +8,7 @@ use souk_kit::http::{Request, Response};
 
 use crate::exchange::Exchange;
 use crate::problem::{Code, Problem};
-use crate::{account, admin, docs, store};
+use crate::{account, admin, docs, hooks, store};
 
 /// What a handler gives.
 pub type Answer = Result<Response, Problem>;
@@ -32,7 +32,7 @@ pub enum Access {
 /// What an `Idempotency-Key` does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Keyed {
-    /// Nothing: the method is harmless to repeat by itself.
+    /// Nothing: the method, or for a webhook the event's id, makes a repeat harmless by itself.
     Never,
     /// The first answer is kept and given again. The client may leave the key out.
     Optional,
@@ -80,10 +80,11 @@ impl Route {
 }
 
 /// All routes, by what their paths begin with. The busiest come first.
-pub static GROUPS: [(&str, &[&[Route]]); 4] = [
+pub static GROUPS: [(&str, &[&[Route]]); 5] = [
     ("/api/v1/store/", store::ROUTES),
     ("/api/v1/auth/", account::ROUTES),
     ("/api/v1/admin/", admin::ROUTES),
+    ("/api/v1/hooks/", &[hooks::ROUTES]),
     ("/", &[store::media::HOST_ROUTES, docs::ROUTES]),
 ];
 

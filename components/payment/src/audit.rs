@@ -1,16 +1,18 @@
-//! Recomputes what must hold of every payment from its rows.
+//! Recomputes what must hold of every payment from its rows, and tells of webhooks that nothing came of.
 
 use souk_kit::Sql;
 use souk_kit::ports::Call;
+use souk_kit::sql::SqlError;
 use souk_kit::types::Instant;
 
 use crate::domain::ledger;
+use crate::store::inbox::{self, Waiting};
 use crate::store::{self, Books};
 
-/// Payments checked in one step.
-pub const PAGE_PAYMENTS_MAX: u32 = 100;
+/// Payments, or webhooks, checked in one step.
+pub const PAGE_MAX: u32 = 100;
 
-/// How long a payment may await its provider before the audit tells of it.
+/// How long a payment may await its provider, or a webhook be parked, before the audit tells of it.
 pub const SILENCE_MAX_MS: i64 = 3_600_000;
 
 /// Something that does not add up.
@@ -18,7 +20,7 @@ pub const SILENCE_MAX_MS: i64 = 3_600_000;
 pub struct Finding {
     /// The invariant, in snake_case.
     pub invariant: &'static str,
-    /// The payment.
+    /// The payment, or the webhook.
     pub subject: String,
     /// What was found and what was expected.
     pub detail: String,
@@ -27,7 +29,7 @@ pub struct Finding {
 /// One step of an audit.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Page {
-    /// Payments checked.
+    /// Payments and webhooks checked.
     pub checked: u64,
     /// What does not add up.
     pub findings: Vec<Finding>,
@@ -35,15 +37,54 @@ pub struct Page {
     pub next: Option<String>,
 }
 
-/// Checks the next payments, in the order of their ids. The cursor is the last id that was checked.
+/// What ids of webhooks begin with. They are checked after the payments.
+const HOOKS: &str = "hook_";
+
+/// Checks the next payments, or the next webhooks, in the order of their ids. The cursor is the last id that was checked.
 pub fn check(ports: &impl Sql, call: &Call, cursor: Option<&str>) -> Result<Page, String> {
-    let books = store::books(ports, cursor.unwrap_or_default(), PAGE_PAYMENTS_MAX).map_err(|error| error.describe())?;
-    let full = books.len() == PAGE_PAYMENTS_MAX as usize;
+    let after = cursor.unwrap_or_default();
+    let page =
+        if after.starts_with(HOOKS) { check_hooks(ports, call, after) } else { check_payments(ports, call, after) };
+    page.map_err(|error| error.describe())
+}
+
+fn check_payments(ports: &impl Sql, call: &Call, after: &str) -> Result<Page, SqlError> {
+    let books = store::books(ports, after, PAGE_MAX)?;
+    let full = books.len() == PAGE_MAX as usize;
     Ok(Page {
         checked: books.len() as u64,
         findings: books.iter().flat_map(|book| findings(book, call.now)).collect(),
-        next: books.last().filter(|_| full).map(|book| book.payment.id.clone()),
+        next: books
+            .last()
+            .filter(|_| full)
+            .map_or_else(|| Some(HOOKS.to_owned()), |book| Some(book.payment.id.clone())),
     })
+}
+
+fn check_hooks(ports: &impl Sql, call: &Call, after: &str) -> Result<Page, SqlError> {
+    let waiting = inbox::waiting(ports, after, call.now - SILENCE_MAX_MS, PAGE_MAX)?;
+    let full = waiting.len() == PAGE_MAX as usize;
+    Ok(Page {
+        checked: waiting.len() as u64,
+        findings: waiting.iter().map(|waiting| unheard(waiting, call.now)).collect(),
+        next: waiting.last().filter(|_| full).map(|waiting| waiting.hook.id.clone()),
+    })
+}
+
+fn unheard(Waiting { hook, problem }: &Waiting, now: Instant) -> Finding {
+    let again = if hook.retry_at(now).is_some() { "it is tried again" } else { "it is not tried again" };
+    Finding {
+        invariant: "payment_hook_is_handled",
+        subject: hook.id.clone(),
+        detail: format!(
+            "event {} of {} about {} came {} minutes ago and was tried {} times; {again}: {problem}",
+            hook.event_id,
+            hook.provider,
+            hook.reference,
+            (now - hook.received_at) / 60_000,
+            hook.attempts
+        ),
+    }
 }
 
 fn findings(book: &Books, now: Instant) -> Vec<Finding> {
@@ -90,6 +131,11 @@ fn findings(book: &Books, now: Instant) -> Vec<Finding> {
             payment.provider,
             silence / 60_000
         ),
+    );
+    find(
+        payment.captured == 0 && payment.is_held() && payment.take_by != 0 && now - payment.take_by > SILENCE_MAX_MS,
+        "payment_is_taken_in_time",
+        format!("what {} holds expires soon, and it was not taken", payment.provider),
     );
     find(!payment.problem.is_empty(), "payment_is_believed", payment.problem.clone());
     findings

@@ -3,7 +3,9 @@
 
 use bindings::exports::souk::shop::{audit as audit_export, payment as exported, subscriber};
 use souk_kit::payment::{self, PaymentError};
-use souk_kit::payment_extension::{ProviderAuthorization, ProviderError, ProviderPayment};
+use souk_kit::payment_extension::{
+    Hook, HookError, News, ProviderAuthorization, ProviderCommand, ProviderError, ProviderObject, ProviderPayment,
+};
 use souk_kit::ports::Call;
 use souk_kit::types::{Context, Id, Money};
 use souk_kit::{guest, payment_providers};
@@ -87,6 +89,10 @@ impl exported::Guest for Component {
         command(guest::start(ctx), command_id, payment_id, Kind::Refund, Some(amount), reason)
     }
 
+    fn take_hook(ctx: Context, provider: String, hook: Hook) -> Result<(), HookError> {
+        service::take_hook(&guest::Host, &guest::start(ctx), &provider, &hook)
+    }
+
     fn list_providers(ctx: Context) -> Vec<String> {
         guest::start(ctx);
         service::list_providers(&guest::Host)
@@ -114,6 +120,10 @@ impl subscriber::Guest for Component {
         };
         let outcome = match event.topic.as_str() {
             "payment.check-due" => service::check_due(&guest::Host, &call, &field("payment_id")?),
+            "payment.news-due" => {
+                let attempt = payload["attempt"].as_u64().ok_or_else(|| format!("{} has no attempt", event.topic))?;
+                service::news_due(&guest::Host, &call, &field("hook_id")?, attempt)
+            }
             "payment-provider.changed" => {
                 service::provider_changed(&guest::Host, &call, &event.id, &field("provider")?, &field("payment_id")?)
             }
@@ -196,34 +206,44 @@ impl Providers for guest::Host {
         payment_providers::authorize(ctx, provider, authorization)
     }
 
-    fn lookup(&self, ctx: &Context, provider: &str, key: &Id) -> Result<ProviderPayment, ProviderError> {
-        payment_providers::lookup(ctx, provider, key)
+    fn lookup(&self, ctx: &Context, provider: &str, object: &ProviderObject) -> Result<ProviderPayment, ProviderError> {
+        payment_providers::lookup(ctx, provider, object)
     }
 
     fn capture(
         &self,
         ctx: &Context,
         provider: &str,
-        key: &Id,
-        command_id: &Id,
+        object: &ProviderObject,
+        command: &ProviderCommand,
         amount: &Money,
     ) -> Result<ProviderPayment, ProviderError> {
-        payment_providers::capture(ctx, provider, key, command_id, amount)
+        payment_providers::capture(ctx, provider, object, command, amount)
     }
 
-    fn void(&self, ctx: &Context, provider: &str, key: &Id, command_id: &Id) -> Result<ProviderPayment, ProviderError> {
-        payment_providers::void(ctx, provider, key, command_id)
+    fn void(
+        &self,
+        ctx: &Context,
+        provider: &str,
+        object: &ProviderObject,
+        command: &ProviderCommand,
+    ) -> Result<ProviderPayment, ProviderError> {
+        payment_providers::void(ctx, provider, object, command)
     }
 
     fn refund(
         &self,
         ctx: &Context,
         provider: &str,
-        key: &Id,
-        command_id: &Id,
+        object: &ProviderObject,
+        command: &ProviderCommand,
         amount: &Money,
     ) -> Result<ProviderPayment, ProviderError> {
-        payment_providers::refund(ctx, provider, key, command_id, amount)
+        payment_providers::refund(ctx, provider, object, command, amount)
+    }
+
+    fn read_hook(&self, ctx: &Context, provider: &str, hook: &Hook) -> Result<Option<News>, HookError> {
+        payment_providers::read_hook(ctx, provider, hook)
     }
 }
 

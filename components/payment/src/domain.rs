@@ -1,9 +1,10 @@
 //! Payments and commands, their invariants, and what may be asked for.
 //!
 //! Nothing here calls a port, reads a clock or draws a number. What a provider's answer does is in [`hear`],
-//! where money is, in [`ledger`].
+//! where money is, in [`ledger`], what webhooks say, in [`inbox`].
 
 pub mod hear;
+pub mod inbox;
 pub mod ledger;
 
 use ledger::{ACCOUNTS, Account, Transfer};
@@ -19,6 +20,11 @@ pub const CHECK_DELAY_MIN_MS: i64 = 10_000;
 pub const CHECK_DELAY_MAX_MS: i64 = 60_000;
 /// Longest wait between two questions after that, and for a payment that is only watched.
 pub const CHECK_DELAY_OLD_MS: i64 = 3_600_000;
+/// Wait between two questions while money is held: it may be let go, taken or expire at the provider, and the webhook
+/// that says so may be lost.
+pub const CHECK_DELAY_HELD_MS: i64 = 6 * CHECK_DELAY_OLD_MS;
+/// The part of a hold's time after which it is taken by itself, in percent: what is left is for a provider that is away.
+pub const TAKEN_AFTER_PERCENT: i64 = 80;
 /// After this long nobody asks any more by itself; `audit` has told of it since its first hour.
 pub const CHECK_AGE_MAX_MS: i64 = 30 * DAY_MS;
 /// How long a payment that was abandoned without the provider knowing it is watched for a late effect.
@@ -80,6 +86,9 @@ pub struct Payment {
     pub watch_until: Instant,
     /// When the next timer is due. A timer that comes much earlier has been replaced by it.
     pub check_at: Instant,
+    /// When what is held is taken without anybody asking, before it expires; zero when the provider does not say when
+    /// it does.
+    pub take_by: Instant,
     /// When the intent was stored.
     pub created_at: Instant,
     /// When the provider last said something that was believed.
@@ -218,13 +227,34 @@ impl Payment {
         !self.is_open() && (now < self.watch_until || !self.problem.is_empty())
     }
 
+    /// Whether something is held that is not taken, so that the provider may do something to it by itself.
+    pub fn is_held(&self) -> bool {
+        ledger::balance(self, Account::Held) > 0
+    }
+
     /// When to ask next, if at all: the waits grow with the age of what is waited for.
     pub fn next_check(&self, now: Instant) -> Option<Instant> {
         let since = self.in_flight.as_ref().map_or(self.created_at, |command| command.created_at);
         let age = now - since;
-        let longest = if self.is_open() && age < DAY_MS { CHECK_DELAY_MAX_MS } else { CHECK_DELAY_OLD_MS };
-        let asks = (self.is_open() || self.is_watched(now)) && age < CHECK_AGE_MAX_MS;
-        asks.then(|| now + age.clamp(CHECK_DELAY_MIN_MS, longest))
+        if age >= CHECK_AGE_MAX_MS {
+            return None;
+        }
+        if self.is_open() || self.is_watched(now) {
+            let longest = if self.is_open() && age < DAY_MS { CHECK_DELAY_MAX_MS } else { CHECK_DELAY_OLD_MS };
+            return Some(now + age.clamp(CHECK_DELAY_MIN_MS, longest));
+        }
+        self.is_held().then(|| self.next_look(now))
+    }
+
+    /// When to look after what is held.
+    pub fn next_look(&self, now: Instant) -> Instant {
+        let usual = now + CHECK_DELAY_HELD_MS;
+        if now < self.take_by { usual.min(self.take_by) } else { usual }
+    }
+
+    /// Whether what is held has to be taken now, or it would expire. A void that is on its way decides otherwise.
+    pub fn is_to_be_taken(&self, now: Instant) -> bool {
+        self.is_held() && self.in_flight.is_none() && self.take_by != 0 && self.take_by <= now + CHECK_SLACK_MS
     }
 
     fn assert_sound(&self) {
@@ -328,6 +358,7 @@ pub fn intend(asked: &Authorization, now: Instant) -> Step {
         problem: String::new(),
         watch_until: 0,
         check_at: 0,
+        take_by: 0,
         created_at: now,
         heard_at: now,
         version: 1,
@@ -335,6 +366,19 @@ pub fn intend(asked: &Authorization, now: Instant) -> Step {
     let mut step = Step::from(&payment);
     step.arm(now + CHECK_DELAY_MIN_MS);
     step
+}
+
+/// The capture that takes what is held before it expires. A payment has one, under an id of its own.
+pub fn last_capture(payment: &Payment, now: Instant) -> Command {
+    Command {
+        id: ids::derive("cmd", &[&payment.id, "hold-ends"]),
+        payment_id: payment.id.clone(),
+        kind: Kind::Capture,
+        amount: ledger::balance(payment, Account::Held),
+        reason: String::new(),
+        progress: Progress::InFlight,
+        created_at: now,
+    }
 }
 
 /// Reserves what a command asks for, before the provider is asked, or says why it may not be asked for.

@@ -1,10 +1,14 @@
 //! The use cases: load, decide, commit; and between two commits, the call to the provider.
 
+mod inbox;
 mod provider;
 
-use provider::{Via, ask, send, start};
+pub use inbox::{news_due, take_hook};
+use provider::{Via, ask, send, start, take_in_time};
 use souk_kit::payment::{Authorization, PaymentError, PaymentState, PaymentView};
-use souk_kit::payment_extension::{ProviderAuthorization, ProviderError, ProviderPayment};
+use souk_kit::payment_extension::{
+    Hook, HookError, News, ProviderAuthorization, ProviderCommand, ProviderError, ProviderObject, ProviderPayment,
+};
 use souk_kit::ports::{Call, Config, Sql};
 use souk_kit::sql::SqlError;
 use souk_kit::types::{Context, FieldError, Id, Money};
@@ -24,28 +28,36 @@ pub trait Providers {
         provider: &str,
         authorization: &ProviderAuthorization,
     ) -> Result<ProviderPayment, ProviderError>;
-    /// Reads the object made with a key.
-    fn lookup(&self, ctx: &Context, provider: &str, key: &Id) -> Result<ProviderPayment, ProviderError>;
+    /// Reads an object.
+    fn lookup(&self, ctx: &Context, provider: &str, object: &ProviderObject) -> Result<ProviderPayment, ProviderError>;
     /// Takes an amount that is held.
     fn capture(
         &self,
         ctx: &Context,
         provider: &str,
-        key: &Id,
-        command_id: &Id,
+        object: &ProviderObject,
+        command: &ProviderCommand,
         amount: &Money,
     ) -> Result<ProviderPayment, ProviderError>;
     /// Lets go of what is held.
-    fn void(&self, ctx: &Context, provider: &str, key: &Id, command_id: &Id) -> Result<ProviderPayment, ProviderError>;
+    fn void(
+        &self,
+        ctx: &Context,
+        provider: &str,
+        object: &ProviderObject,
+        command: &ProviderCommand,
+    ) -> Result<ProviderPayment, ProviderError>;
     /// Gives an amount back.
     fn refund(
         &self,
         ctx: &Context,
         provider: &str,
-        key: &Id,
-        command_id: &Id,
+        object: &ProviderObject,
+        command: &ProviderCommand,
         amount: &Money,
     ) -> Result<ProviderPayment, ProviderError>;
+    /// Checks a webhook and says what it is about.
+    fn read_hook(&self, ctx: &Context, provider: &str, hook: &Hook) -> Result<Option<News>, HookError>;
 }
 
 /// What the use cases need.
@@ -235,7 +247,7 @@ pub fn check_due(ports: &impl Ports, call: &Call, payment_id: &Id) -> Result<(),
         return Ok(());
     }
     // Whatever the provider said, or did not: the next question is planned below.
-    let heard = ask(ports, call, loaded).is_ok();
+    let heard = ask(ports, call, loaded).and_then(|loaded| take_in_time(ports, call, loaded)).is_ok();
     for _ in 0..DECISIONS_MAX {
         let loaded = reload(ports, payment_id)?;
         let Some(at) = loaded.payment.next_check(call.now) else { return Ok(()) };

@@ -1,5 +1,7 @@
 //! The only SQL: rows to payments and back.
 
+pub mod inbox;
+
 use serde_json::json;
 use souk_kit::events::NewEvent;
 use souk_kit::payment::{PaymentState, RefundEntry};
@@ -16,7 +18,7 @@ pub const REFUNDS_SHOWN_MAX: u32 = 100;
 
 const PAYMENT: &str = "SELECT id, order_id, provider, provider_reference, request, token, return_url, capture_policy, state, \
      amount_minor, currency, authorized, captured, refunded, action_url, decline_code, decline_message, problem, \
-     watch_until, check_at, created_at, heard_at, version FROM payment_payments";
+     watch_until, check_at, take_by, created_at, heard_at, version FROM payment_payments";
 const COMMAND: &str = "SELECT id, payment_id, kind, amount_minor, reason, progress, decline_code, decline_message, created_at FROM payment_commands";
 
 /// A payment with what its view and a decision need.
@@ -91,8 +93,8 @@ pub fn insert(ports: &impl Sql, step: &Step, now: Instant) -> Result<(), SqlErro
     let insert = guarded(
         "INSERT INTO payment_payments (id, order_id, provider, provider_reference, request, token, return_url, capture_policy, \
          state, amount_minor, currency, authorized, captured, refunded, action_url, problem, watch_until, check_at, \
-         created_at, heard_at, version) \
-         VALUES ($1, $2, $3, '', $4, $5, $6, $7, 'pending', $8, $9, 0, 0, 0, '', '', 0, $10, $11, $12, 1) ON CONFLICT DO NOTHING",
+         take_by, created_at, heard_at, version) \
+         VALUES ($1, $2, $3, '', $4, $5, $6, $7, 'pending', $8, $9, 0, 0, 0, '', '', 0, $10, 0, $11, $12, 1) ON CONFLICT DO NOTHING",
         [
             (&p.id).into(),
             (&p.order_id).into(),
@@ -135,8 +137,8 @@ fn update(before: &Payment, next: &Payment) -> Write {
     guarded(
         "UPDATE payment_payments SET state = $1, provider_reference = $2, token = $3, authorized = authorized + $4, \
          captured = captured + $5, refunded = refunded + $6, action_url = $7, decline_code = $8, decline_message = $9, \
-         problem = $10, watch_until = $11, check_at = $12, heard_at = $13, version = version + 1 \
-         WHERE id = $14 AND version = $15 AND refunded + $6 <= captured + $5 AND captured + $5 <= authorized + $4",
+         problem = $10, watch_until = $11, check_at = $12, take_by = $13, heard_at = $14, version = version + 1 \
+         WHERE id = $15 AND version = $16 AND refunded + $6 <= captured + $5 AND captured + $5 <= authorized + $4",
         [
             state_name(next.state).into(),
             (&next.reference).into(),
@@ -150,6 +152,7 @@ fn update(before: &Payment, next: &Payment) -> Write {
             (&next.problem).into(),
             next.watch_until.into(),
             next.check_at.into(),
+            next.take_by.into(),
             next.heard_at.into(),
             (&before.id).into(),
             before.version.into(),
@@ -339,6 +342,7 @@ fn payment(cells: &mut Cells<'_>) -> Payment {
         problem: cells.text(),
         watch_until: cells.integer(),
         check_at: cells.integer(),
+        take_by: cells.integer(),
         created_at: cells.integer(),
         heard_at: cells.integer(),
         version: cells.count(),

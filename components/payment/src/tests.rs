@@ -1,6 +1,8 @@
 //! A payment service on real SQLite, beside a provider that fails in every way that providers fail.
 
 mod domain;
+mod holds;
+mod inbox;
 mod laws;
 mod service;
 
@@ -10,18 +12,23 @@ use std::collections::{BTreeMap, VecDeque};
 use souk_kit::events::Event;
 use souk_kit::payment::{Authorization, PaymentError, PaymentView};
 use souk_kit::payment_extension::{
-    CapturePolicy, Decline, ProviderAuthorization, ProviderError, ProviderPayment, ProviderState,
+    CapturePolicy, Decline, Hook, HookError, News, ProviderAuthorization, ProviderCommand, ProviderError,
+    ProviderObject, ProviderPayment, ProviderState,
 };
 use souk_kit::ports::{Call, Config, Sql};
 use souk_kit::sql::{Batch, Read, Snapshot, SqlError};
 use souk_kit::testing::TestPorts;
-use souk_kit::types::{Actor, Context, Id, Money};
+use souk_kit::types::{Actor, Context, Id, Instant, Money};
 
 use crate::audit;
 use crate::domain::Kind;
 use crate::service::{self as payments, Providers, Wish};
 
-const MIGRATIONS: [&str; 1] = [include_str!("../migrations/0001_payments.sql")];
+const MIGRATIONS: [&str; 3] = [
+    include_str!("../migrations/0001_payments.sql"),
+    include_str!("../migrations/0002_hooks.sql"),
+    include_str!("../migrations/0003_take_by.sql"),
+];
 const PAY: &str = "pay_00000000000000000000000000000001";
 const ORD: &str = "ord_00000000000000000000000000000001";
 
@@ -71,6 +78,8 @@ struct World {
     done: RefCell<BTreeMap<Id, bool>>,
     trouble: RefCell<VecDeque<Trouble>>,
     opens_as: RefCell<ProviderState>,
+    /// Until when it holds what it authorizes next.
+    holds_until: Cell<Option<Instant>>,
     /// What another instance does while the provider is asked.
     meanwhile: RefCell<Option<Meanwhile>>,
     /// What another instance does right after a commit.
@@ -86,6 +95,7 @@ impl World {
             done: RefCell::default(),
             trouble: RefCell::default(),
             opens_as: RefCell::new(ProviderState::Authorized),
+            holds_until: Cell::new(None),
             meanwhile: RefCell::default(),
             committed: RefCell::default(),
             holds_asked: Cell::new(0),
@@ -150,8 +160,14 @@ impl World {
     }
 
     fn findings(&self) -> Vec<&'static str> {
-        let page = audit::check(&self.ports, &self.call(), None).expect("the audit reads");
-        page.findings.into_iter().map(|finding| finding.invariant).collect()
+        let mut findings = Vec::new();
+        let mut cursor = Some(String::new());
+        while let Some(after) = cursor {
+            let page = audit::check(&self.ports, &self.call(), Some(&after)).expect("the audit reads");
+            findings.extend(page.findings.into_iter().map(|finding| finding.invariant));
+            cursor = page.next;
+        }
+        findings
     }
 
     /// What must hold at every moment, whatever the provider did.
@@ -178,10 +194,12 @@ impl World {
     /// One command at the provider: the effect happens once per id, and a repeat answers as the first call did.
     fn effect(
         &self,
-        key: &Id,
-        command_id: &Id,
+        asked: &ProviderObject,
+        command: &ProviderCommand,
         change: impl FnOnce(&mut ProviderPayment),
     ) -> Result<ProviderPayment, ProviderError> {
+        assert!(asked.asked_at <= command.asked_at, "a command is not older than its payment");
+        let key = &asked.key;
         let trouble = self.next_trouble();
         match trouble {
             Trouble::LostBefore => return Err(ProviderError::Unknown("no reply".to_owned())),
@@ -192,7 +210,7 @@ impl World {
         let mut objects = self.objects.borrow_mut();
         let object = objects.get_mut(key).ok_or(ProviderError::NotFound)?;
         let mut done = self.done.borrow_mut();
-        let allowed = *done.entry(command_id.clone()).or_insert_with(|| {
+        let allowed = *done.entry(command.id.clone()).or_insert_with(|| {
             if trouble != Trouble::Refuse {
                 change(object);
             }
@@ -288,13 +306,15 @@ impl Providers for World {
                 state,
                 captured: if taken { asked.amount.minor } else { 0 },
                 refunded: 0,
+                held_until: self.holds_until.get().filter(|_| !taken),
             }
         });
         // A hold has no totals to be wrong about; another amount is caught all the same.
         garble(if trouble == Trouble::WrongTotals { Trouble::WrongAmount } else { trouble }, object.clone())
     }
 
-    fn lookup(&self, _: &Context, _: &str, key: &Id) -> Result<ProviderPayment, ProviderError> {
+    fn lookup(&self, _: &Context, _: &str, asked: &ProviderObject) -> Result<ProviderPayment, ProviderError> {
+        let key = &asked.key;
         let trouble = self.next_trouble();
         match trouble {
             Trouble::LostBefore | Trouble::LostAfter | Trouble::NotSent | Trouble::Refuse => {
@@ -314,28 +334,53 @@ impl Providers for World {
         &self,
         _: &Context,
         _: &str,
-        key: &Id,
-        command_id: &Id,
+        object: &ProviderObject,
+        command: &ProviderCommand,
         amount: &Money,
     ) -> Result<ProviderPayment, ProviderError> {
-        self.effect(key, command_id, |object| object.captured += amount.minor)
+        self.effect(object, command, |object| object.captured += amount.minor)
     }
 
-    fn void(&self, _: &Context, _: &str, key: &Id, command_id: &Id) -> Result<ProviderPayment, ProviderError> {
-        if self.objects.borrow().get(key).is_some_and(|object| object.captured > 0) {
+    fn void(
+        &self,
+        _: &Context,
+        _: &str,
+        object: &ProviderObject,
+        command: &ProviderCommand,
+    ) -> Result<ProviderPayment, ProviderError> {
+        if self.objects.borrow().get(&object.key).is_some_and(|object| object.captured > 0) {
             return Err(ProviderError::Refused(refusal()));
         }
-        self.effect(key, command_id, |object| object.state = ProviderState::Voided)
+        self.effect(object, command, |object| object.state = ProviderState::Voided)
     }
 
     fn refund(
         &self,
         _: &Context,
         _: &str,
-        key: &Id,
-        command_id: &Id,
+        object: &ProviderObject,
+        command: &ProviderCommand,
         amount: &Money,
     ) -> Result<ProviderPayment, ProviderError> {
-        self.effect(key, command_id, |object| object.refunded += amount.minor)
+        self.effect(object, command, |object| object.refunded += amount.minor)
+    }
+
+    /// A webhook of tests is signed by its first header: the body is `event reference [key]`, or empty when it is of
+    /// no interest.
+    fn read_hook(&self, _: &Context, provider: &str, hook: &Hook) -> Result<Option<News>, HookError> {
+        if !["test", "other"].contains(&provider) {
+            return Err(HookError::UnknownProvider);
+        }
+        if hook.headers != [("signature".to_owned(), "good".to_owned())] {
+            return Err(HookError::Forged("not by us".to_owned()));
+        }
+        let text = String::from_utf8(hook.body.clone()).map_err(|error| HookError::Malformed(error.to_string()))?;
+        let mut words = text.split(' ').map(str::to_owned);
+        let event_id = words.next().filter(|word| !word.is_empty());
+        Ok(event_id.map(|event_id| News {
+            event_id,
+            reference: words.next().unwrap_or_default(),
+            key: words.next().filter(|word| !word.is_empty()),
+        }))
     }
 }

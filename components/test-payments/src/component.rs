@@ -4,12 +4,14 @@
 use bindings::exports::souk::shop::{http, payment_provider};
 use souk_kit::guest;
 use souk_kit::http::Request;
-use souk_kit::payment_extension::{ProviderAuthorization, ProviderError, ProviderPayment};
-use souk_kit::types::{Actor, Context, Id, Money};
+use souk_kit::payment_extension::{
+    Hook, HookError, News, ProviderAuthorization, ProviderCommand, ProviderError, ProviderObject, ProviderPayment,
+};
+use souk_kit::types::{Actor, Context, Money};
 
 use crate::domain::Kind;
-use crate::page;
 use crate::service::{self, Wish};
+use crate::{hook, page};
 
 mod bindings {
     #![allow(
@@ -27,6 +29,7 @@ mod bindings {
             "souk:shop/types@0.1.0": souk_kit::bindings::souk::shop::types,
             "souk:shop/events@0.1.0": souk_kit::bindings::souk::shop::events,
             "souk:shop/sql@0.1.0": souk_kit::bindings::souk::shop::sql,
+            "souk:shop/config@0.1.0": souk_kit::bindings::souk::shop::config,
             "souk:shop/log@0.1.0": souk_kit::bindings::souk::shop::log,
             "souk:shop/payment-extension@0.1.0": souk_kit::bindings::souk::shop::payment_extension,
         },
@@ -40,24 +43,45 @@ impl payment_provider::Guest for Component {
         service::authorize(&guest::Host, &guest::start(ctx), &asked)
     }
 
-    fn lookup(ctx: Context, key: Id) -> Result<ProviderPayment, ProviderError> {
-        service::lookup(&guest::Host, &guest::start(ctx), &key)
+    fn lookup(ctx: Context, object: ProviderObject) -> Result<ProviderPayment, ProviderError> {
+        service::lookup(&guest::Host, &guest::start(ctx), &object.key)
     }
 
-    fn capture(ctx: Context, key: Id, command_id: Id, amount: Money) -> Result<ProviderPayment, ProviderError> {
-        command(ctx, Wish { key, command_id, kind: Kind::Capture, amount: Some(amount) })
+    fn capture(
+        ctx: Context,
+        object: ProviderObject,
+        asked: ProviderCommand,
+        amount: Money,
+    ) -> Result<ProviderPayment, ProviderError> {
+        command(ctx, object, asked, Kind::Capture, Some(amount))
     }
 
-    fn void(ctx: Context, key: Id, command_id: Id) -> Result<ProviderPayment, ProviderError> {
-        command(ctx, Wish { key, command_id, kind: Kind::Void, amount: None })
+    fn void(ctx: Context, object: ProviderObject, asked: ProviderCommand) -> Result<ProviderPayment, ProviderError> {
+        command(ctx, object, asked, Kind::Void, None)
     }
 
-    fn refund(ctx: Context, key: Id, command_id: Id, amount: Money) -> Result<ProviderPayment, ProviderError> {
-        command(ctx, Wish { key, command_id, kind: Kind::Refund, amount: Some(amount) })
+    fn refund(
+        ctx: Context,
+        object: ProviderObject,
+        asked: ProviderCommand,
+        amount: Money,
+    ) -> Result<ProviderPayment, ProviderError> {
+        command(ctx, object, asked, Kind::Refund, Some(amount))
+    }
+
+    fn read_hook(ctx: Context, hook: Hook) -> Result<Option<News>, HookError> {
+        hook::read(&guest::Host, &guest::start(ctx), &hook)
     }
 }
 
-fn command(ctx: Context, wish: Wish) -> Result<ProviderPayment, ProviderError> {
+fn command(
+    ctx: Context,
+    object: ProviderObject,
+    asked: ProviderCommand,
+    kind: Kind,
+    amount: Option<Money>,
+) -> Result<ProviderPayment, ProviderError> {
+    let wish = Wish { key: object.key, command_id: asked.id, kind, amount };
     service::command(&guest::Host, &guest::start(ctx), &wish)
 }
 

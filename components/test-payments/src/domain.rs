@@ -7,6 +7,9 @@ use souk_kit::types::{Id, Instant, Money};
 /// How long a delayed decision takes.
 pub const DELAY_MS: i64 = 2_000;
 
+/// How long it says that it holds what is not taken: as long as cards mostly are. It never lets go by itself.
+pub const HOLD_MS: i64 = 7 * 86_400_000;
+
 /// Where the page of an object lives, without its reference.
 pub const PAGE: &str = "/dev/test-payments";
 
@@ -227,6 +230,8 @@ impl Object {
 
     /// What the caller is told.
     pub fn view(self) -> ProviderPayment {
+        let holds = self.state == State::Authorized && self.captured < self.amount.minor;
+        let held_until = holds.then(|| self.created_at + HOLD_MS);
         ProviderPayment {
             state: match self.state {
                 State::Processing => ProviderState::Processing,
@@ -240,6 +245,7 @@ impl Object {
             amount: self.amount,
             captured: self.captured,
             refunded: self.refunded,
+            held_until,
         }
     }
 }

@@ -24,6 +24,7 @@
 #[cfg(target_arch = "wasm32")]
 mod component;
 pub mod domain;
+pub mod hook;
 pub mod page;
 pub mod service;
 pub mod store;

@@ -31,6 +31,7 @@ fn asked(token: &str, capture: CapturePolicy) -> ProviderAuthorization {
         token: token.to_owned(),
         return_url: "/checkout/return?a=1&b=2".to_owned(),
         capture,
+        asked_at: 0,
     }
 }
 

@@ -63,6 +63,7 @@ fn describe(parts: &Parts, name: &str, part: &Part) -> Value {
             "concurrency": limits.concurrency,
             "body_bytes": limits.body,
             "rate_per_minute": limits.rate_per_minute,
+            "rates": limits.rates,
         },
     })
 }

@@ -158,8 +158,17 @@ pub struct Limits {
     pub concurrency: usize,
     /// Size of a request body, in bytes.
     pub body: usize,
-    /// Requests per minute of one client; none when unlimited.
+    /// Requests per minute of one client on each route; none when unlimited.
     pub rate_per_minute: Option<u32>,
+    /// The same for routes that have a rate of their own, as they are written.
+    pub rates: BTreeMap<String, u32>,
+}
+
+impl Limits {
+    /// Requests per minute of one client on a route; none when unlimited.
+    pub fn rate_on(&self, route: &Pattern) -> Option<u32> {
+        self.rates.get(&route.to_string()).copied().or(self.rate_per_minute)
+    }
 }
 
 impl Manifest {
@@ -473,6 +482,7 @@ impl Default for Limits {
             concurrency: CONCURRENCY_DEFAULT as usize,
             body: BODY_BYTES_DEFAULT as usize,
             rate_per_minute: None,
+            rates: BTreeMap::new(),
         }
     }
 }
@@ -528,9 +538,17 @@ fn read_limits(section: Section<'_, '_>) -> Limits {
             .map_or(default.concurrency, |calls| calls as usize),
         body: section.integer("body_bytes", 0..=BODY_BYTES_MAX).map_or(default.body, |bytes| bytes as usize),
         rate_per_minute: section.integer("rate_per_minute", 1..=RATE_PER_MINUTE_MAX).map(|rate| rate as u32),
+        rates: section.section("rates").map(|rates| read_rates(&rates)).unwrap_or_default(),
     };
     section.finish();
     limits
+}
+
+fn read_rates(section: &Section<'_, '_>) -> BTreeMap<String, u32> {
+    let rate = |(route, value): (&str, _)| {
+        Some((route.to_owned(), section.number(route, value, 1..=RATE_PER_MINUTE_MAX)? as u32))
+    };
+    section.entries().filter_map(rate).collect()
 }
 
 fn read_links(section: &Section<'_, '_>) -> BTreeMap<String, Link> {
@@ -630,6 +648,20 @@ fn check_names(manifest: &Manifest, root: &Section<'_, '_>, findings: &Findings<
                      remove them or add a [[trigger.http]]"
                 ),
             );
+        }
+    }
+    for (name, component) in &manifest.components {
+        for rated in component.limits.rates.keys() {
+            let leads_here = |route: &Route| route.component == *name && route.pattern.to_string() == *rated;
+            if !manifest.routes.iter().any(leads_here) {
+                fault(
+                    &component.place,
+                    format!(
+                        "component.{name}: `rates` bounds the route `{rated}`, which does not lead here; add a \
+                         [[trigger.http]] with it, or write it as it stands there"
+                    ),
+                );
+            }
         }
     }
     for (name, generate) in &manifest.generate {

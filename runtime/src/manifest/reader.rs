@@ -120,7 +120,16 @@ impl<'a, 'f> Section<'a, 'f> {
 
     /// A whole number within bounds, when present.
     pub fn integer(&self, key: &'static str, bounds: std::ops::RangeInclusive<u64>) -> Option<u64> {
-        let value = self.get(key)?;
+        self.number(key, self.get(key)?, bounds)
+    }
+
+    /// An entry of this table as a whole number within bounds.
+    pub fn number(
+        &self,
+        key: &str,
+        value: &Spanned<DeValue<'_>>,
+        bounds: std::ops::RangeInclusive<u64>,
+    ) -> Option<u64> {
         let number = value
             .get_ref()
             .as_integer()

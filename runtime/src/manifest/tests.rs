@@ -23,6 +23,10 @@ mode = { default = "test" }
 route = "/api/..."
 component = "gateway"
 
+[[trigger.http]]
+route = "/api/hooks/..."
+component = "gateway"
+
 [component.gateway]
 source = "gateway.wasm"
 key_value_stores = ["default"]
@@ -30,7 +34,7 @@ variables = { mode = "{{ mode }}" }
 
 [component.gateway.tool.souk]
 links = { catalog = "catalog", "payment-providers" = { test = "test-payments" } }
-limits = { memory_mib = 32, rate_per_minute = 600, body_bytes = 1000 }
+limits = { memory_mib = 32, rate_per_minute = 600, rates = { "/api/hooks/..." = 6000 }, body_bytes = 1000 }
 
 [component.catalog]
 source = "catalog.wasm"
@@ -75,7 +79,11 @@ fn a_good_manifest_reads_as_it_was_meant() {
     assert_eq!(gateway.links["catalog"], Link::One("catalog".into()));
     assert!(matches!(&gateway.links["payment-providers"], Link::Many(many) if many["test"] == "test-payments"));
     assert_eq!((gateway.limits.memory, gateway.limits.body), (32 << 20, 1000));
-    assert_eq!(gateway.limits.rate_per_minute, Some(600));
+    let rates = manifest.routes.iter().map(|route| (route.pattern.to_string(), gateway.limits.rate_on(&route.pattern)));
+    assert_eq!(
+        rates.collect::<Vec<_>>(),
+        [("/api/...".to_owned(), Some(600)), ("/api/hooks/...".to_owned(), Some(6000))]
+    );
     assert_eq!(manifest.components["catalog"].topics, ["order.placed"]);
     let connector = &manifest.components["test-payments"];
     assert_eq!(connector.source, Path::new("dir/test-payments.wasm"));
@@ -83,7 +91,7 @@ fn a_good_manifest_reads_as_it_was_meant() {
     assert_eq!((connector.granted.variables.len(), connector.granted_composite.variables.len()), (1, 2));
     assert!(!manifest.components.contains_key("drain"), "it is for Spin alone");
     assert_eq!(manifest.component("drain").map(|drain| drain.source.as_path()), Some(Path::new("dir/drain.wasm")));
-    assert_eq!(manifest.routes.len(), 1, "no route of this host leads there");
+    assert_eq!(manifest.routes.len(), 2, "no route of this host leads there");
     assert_eq!(manifest.topics()["order.placed"], ["catalog"]);
     assert_eq!(manifest.generate["signing_key"], Generate::Ed25519 { public: "verifying_key".into() });
     assert_eq!(manifest.routes[0].component, "gateway");
@@ -118,6 +126,8 @@ fn each_mistake_is_named_with_what_to_write() {
         ("memory_mib = 32", "memory_mib = 1000", "from 1 to 256"),
         ("memory_mib = 32", "memory = 32", "no key `memory`"),
         ("rate_per_minute = 600", "rate_per_minute = -1", "from 1 to 1000000"),
+        ("\"/api/hooks/...\" = 6000", "\"/api/hooks/...\" = 0", "from 1 to 1000000"),
+        ("\"/api/hooks/...\" = 6000", "\"/api/hook/...\" = 6000", "does not lead here"),
         ("concurrency = 8", "concurrency = \"8\"", "from 1 to 1000"),
         ("deadline_ms = 1000", "rate_per_minute = 5", "no route leads here"),
         ("topics = [\"order.placed\"]", "topics = [\"placed\"]", "is no topic"),

@@ -2,6 +2,7 @@
 
 mod accounts;
 mod buying;
+mod hooks;
 mod paying;
 mod staff;
 mod storefront;

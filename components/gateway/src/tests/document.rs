@@ -63,7 +63,8 @@ fn staff_and_money_are_guarded_by_the_table() {
             }
             let money = ["/checkout", "/capture", "/refund"].iter().any(|end| path.ends_with(end));
             assert_eq!(route.keyed == Keyed::Required, money, "{path}");
-            assert_eq!(route.keyed == Keyed::Never, route.method != "POST", "{path}");
+            let by_itself = route.method != "POST" || base == "/api/v1/hooks/";
+            assert_eq!(route.keyed == Keyed::Never, by_itself, "{path}");
         }
     }
 }

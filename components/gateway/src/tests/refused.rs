@@ -5,7 +5,7 @@ use souk_kit::catalog::{CatalogError, Shortage};
 use souk_kit::http::Request;
 use souk_kit::notification::NotificationError;
 use souk_kit::order::{LineShortage, OrderError, OrderState};
-use souk_kit::payment_extension::Decline;
+use souk_kit::payment_extension::{Decline, HookError};
 use souk_kit::testing::{Dice, law};
 use souk_kit::types::FieldError;
 use souk_kit::user::UserError;
@@ -181,6 +181,31 @@ fn bodies_of_another_kind_or_too_deep() {
     assert_eq!(outcome(&shop.send(&with(picture.clone(), "content-type", "image/png"))), "413 payload_too_large");
     picture.body.clear();
     assert_eq!(outcome(&shop.send(&with(picture, "content-type", "image/png"))), "422 invalid :required");
+}
+
+#[test]
+fn webhooks_that_are_not_taken() {
+    for (error, wanted) in [
+        (HookError::Forged("secret of the signature".to_owned()), "400 hook_forged"),
+        (HookError::Malformed("secret of the body".to_owned()), "400 malformed_request"),
+        (HookError::UnknownProvider, "404 not_found"),
+        (HookError::Unavailable("secret of the database".to_owned()), "503 unavailable"),
+    ] {
+        let shop = Shop::new();
+        shop.script::<(), _>("take_hook", Err(error));
+        let answer = shop.send(&request(&shop, As::Guest, "POST /api/v1/hooks/test {}"));
+        assert_eq!(outcome(&answer), wanted);
+        assert_eq!(answer.header("retry-after").is_some(), answer.status == 503, "{wanted}");
+        assert!(!String::from_utf8_lossy(&answer.body).contains("secret"), "{wanted}");
+    }
+    let shop = Shop::new();
+    let mut large = request(&shop, As::Guest, "POST /api/v1/hooks/test");
+    large.body = vec![0xff; 256 * 1024];
+    assert_eq!(outcome(&shop.send(&large)), "200");
+    large.body.push(0);
+    shop.take_calls();
+    assert_eq!(outcome(&shop.send(&large)), "413 payload_too_large");
+    assert_eq!(shop.take_calls(), Vec::<String>::new());
 }
 
 #[test]

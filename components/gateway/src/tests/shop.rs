@@ -11,6 +11,7 @@ use souk_kit::http::{Request, Response};
 use souk_kit::kv::{Condition, Entry, KvError};
 use souk_kit::notification::NotificationError;
 use souk_kit::order::OrderError;
+use souk_kit::payment_extension::{Hook, HookError};
 use souk_kit::testing::TestPorts;
 use souk_kit::tokens::{self, Claims};
 use souk_kit::user::UserError;
@@ -472,6 +473,11 @@ impl Payments for Shop {
     fn list_providers(&self, ctx: &Context) -> Vec<String> {
         self.heard(ctx, "list_providers", &());
         samples::providers()
+    }
+
+    fn take_hook(&self, ctx: &Context, provider: &str, hook: &Hook) -> Result<(), HookError> {
+        self.heard(ctx, "take_hook", &(provider, &hook.headers, String::from_utf8_lossy(&hook.body)));
+        self.scripted("take_hook").unwrap_or(Ok(()))
     }
 }
 

@@ -127,6 +127,19 @@ staff POST /api/v1/admin/notifications/{ntf}/resend
     );
 }
 
+#[test]
+fn the_hooks() {
+    transcript(
+        "hooks",
+        r#"
+guest stripe-signature=t=1,v1=2 POST /api/v1/hooks/stripe {"id":"evt_1", "raw":"bytes"}
+guest authorization=Bearer~stale POST /api/v1/hooks/test
+guest idempotency-key=k1 POST /api/v1/hooks/test {}
+guest idempotency-key=k1 POST /api/v1/hooks/test {}
+"#,
+    );
+}
+
 /// Plays requests, one a line, `sender [header=value] METHOD path [body]`, and compares what happened with `golden/`.
 fn transcript(name: &str, script: &str) {
     let shop = Shop::new();

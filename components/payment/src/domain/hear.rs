@@ -9,7 +9,9 @@ use souk_kit::payment_extension::{Decline, ProviderPayment, ProviderState};
 use souk_kit::types::Instant;
 
 use super::ledger::{self, Account};
-use super::{Command, CommandChange, Fact, Kind, LATE_HOLD, Payment, Progress, Step, reverse, settle};
+use super::{
+    Command, CommandChange, Fact, Kind, LATE_HOLD, Payment, Progress, Step, TAKEN_AFTER_PERCENT, reverse, settle,
+};
 
 const URL_BYTES_MAX: usize = 2_000;
 const REFERENCE_BYTES_MAX: usize = 200;
@@ -151,6 +153,15 @@ fn authorize(step: &mut Step, told: &ProviderPayment, now: Instant) {
     step.next.captured = told.captured;
     step.transfer(format!("{id}/captured"), Account::Held, Account::ProviderClearing, told.captured);
     adopt_refund(step, told.refunded, now);
+    if step.next.is_held() {
+        step.next.take_by = take_by(told, now);
+        step.arm(step.next.next_look(now));
+    }
+}
+
+/// When what is held since now is to be taken by itself.
+fn take_by(told: &ProviderPayment, now: Instant) -> Instant {
+    told.held_until.map_or(0, |until| now + (until - now).max(0) / 100 * TAKEN_AFTER_PERCENT)
 }
 
 fn hear_authorized(step: &mut Step, told: &ProviderPayment, how: Heard, now: Instant) -> Result<(), String> {

@@ -5,7 +5,9 @@
 
 use souk_kit::ids;
 use souk_kit::payment::{PaymentError, PaymentState};
-use souk_kit::payment_extension::{Decline, ProviderAuthorization, ProviderError, ProviderPayment};
+use souk_kit::payment_extension::{
+    Decline, ProviderAuthorization, ProviderCommand, ProviderError, ProviderObject, ProviderPayment,
+};
 use souk_kit::ports::Call;
 use souk_kit::types::Money;
 
@@ -47,8 +49,19 @@ fn hold(ports: &impl Ports, call: &Call, payment: &Payment) -> Result<ProviderPa
         token: payment.token.clone(),
         return_url: payment.return_url.clone(),
         capture: payment.capture,
+        asked_at: payment.created_at,
     };
     ports.authorize(&call.ctx, &payment.provider, &authorization)
+}
+
+/// The provider's object of a payment.
+fn object(payment: &Payment) -> ProviderObject {
+    ProviderObject { key: payment.id.clone(), reference: payment.reference.clone(), asked_at: payment.created_at }
+}
+
+/// Reads the provider's object of a payment.
+fn lookup(ports: &impl Ports, call: &Call, payment: &Payment) -> Result<ProviderPayment, ProviderError> {
+    ports.lookup(&call.ctx, &payment.provider, &object(payment))
 }
 
 /// What the answer to an authorization does. Without one the payment stays pending, and its timer asks.
@@ -95,8 +108,7 @@ fn end(
 /// Looks at the provider's object, and does next what it shows to be missing: an authorization that never
 /// arrived, or the command on its way, again under the same id.
 pub(super) fn ask(ports: &impl Ports, call: &Call, loaded: Loaded) -> Result<Loaded, PaymentError> {
-    let Payment { id, provider, .. } = &loaded.payment;
-    match ports.lookup(&call.ctx, provider, id) {
+    match lookup(ports, call, &loaded.payment) {
         Ok(told) => {
             let loaded = heard(ports, call, loaded, &told, Heard::Lookup, Via::Later)?;
             match leftover(&loaded.payment, &told) {
@@ -127,16 +139,28 @@ fn absent(ports: &impl Ports, call: &Call, loaded: Loaded) -> Result<Loaded, Pay
     }
 }
 
+/// Takes what is held before it expires. Once refused it is not asked for again: the row of the command stays.
+pub(super) fn take_in_time(ports: &impl Ports, call: &Call, loaded: Loaded) -> Result<Loaded, PaymentError> {
+    if !loaded.payment.is_to_be_taken(call.now) {
+        return Ok(loaded);
+    }
+    let step = domain::request(&loaded.payment, domain::last_capture(&loaded.payment, call.now))?;
+    let reserved = commit(ports, call, &loaded, &step)?;
+    send(ports, call, reserved, Via::Later)
+}
+
 /// Sends the command on its way, if there is one, for the first time or again under the same id, and applies the answer.
 pub(super) fn send(ports: &impl Ports, call: &Call, loaded: Loaded, via: Via) -> Result<Loaded, PaymentError> {
-    let Payment { id, provider, currency, in_flight, .. } = &loaded.payment;
+    let Payment { provider, currency, in_flight, .. } = &loaded.payment;
     // Between the commit of a command and this, whoever asked the provider meanwhile may have heard its end.
     let Some(command) = in_flight.clone() else { return Ok(loaded) };
     let amount = Money::new(command.amount, currency);
+    let object = object(&loaded.payment);
+    let asked = ProviderCommand { id: command.id.clone(), asked_at: command.created_at };
     let answer = match command.kind {
-        Kind::Capture => ports.capture(&call.ctx, provider, id, &command.id, &amount),
-        Kind::Void => ports.void(&call.ctx, provider, id, &command.id),
-        Kind::Refund => ports.refund(&call.ctx, provider, id, &command.id, &amount),
+        Kind::Capture => ports.capture(&call.ctx, provider, &object, &asked, &amount),
+        Kind::Void => ports.void(&call.ctx, provider, &object, &asked),
+        Kind::Refund => ports.refund(&call.ctx, provider, &object, &asked, &amount),
     };
     match answer {
         Ok(told) => heard(ports, call, loaded, &told, Heard::Answer, via),
@@ -164,7 +188,7 @@ fn refused(
 ) -> Result<Loaded, PaymentError> {
     let is_on_its_way = |payment: &Payment| payment.in_flight.as_ref().is_some_and(|command| command.id == command_id);
     if loaded.payment.in_flight.as_ref().is_some_and(|command| command.kind == Kind::Void) {
-        match ports.lookup(&call.ctx, &loaded.payment.provider, &loaded.payment.id) {
+        match lookup(ports, call, &loaded.payment) {
             Ok(told) => loaded = heard(ports, call, loaded, &told, Heard::Lookup, Via::Later)?,
             Err(error) => return Err(unknown(&error)),
         }
@@ -214,8 +238,7 @@ fn heard(
             Err(error) => return Err(error),
         }
         loaded = reload(ports, &loaded.payment.id)?;
-        told =
-            ports.lookup(&call.ctx, &loaded.payment.provider, &loaded.payment.id).map_err(|error| unknown(&error))?;
+        told = lookup(ports, call, &loaded.payment).map_err(|error| unknown(&error))?;
         (how, via) = (Heard::Lookup, Via::Later);
     }
     Err(PaymentError::Conflict)
@@ -237,11 +260,14 @@ fn doubt(ports: &impl Ports, call: &Call, loaded: Loaded, problem: &str) -> Resu
 /// the command's id derives from the payment, so that a repeat is the same command.
 fn let_go(ports: &impl Ports, call: &Call, loaded: Loaded, what: LetGo) -> Result<Loaded, PaymentError> {
     let Payment { id, provider, currency, .. } = &loaded.payment;
+    let object = object(&loaded.payment);
+    // When it was asked for first is not kept; it was not before the payment.
+    let command = |parts: &[&str]| ProviderCommand { id: ids::derive("cmd", parts), asked_at: object.asked_at };
     let answer = match what {
-        LetGo::Void => ports.void(&call.ctx, provider, id, &ids::derive("cmd", &[id, "late-void"])),
+        LetGo::Void => ports.void(&call.ctx, provider, &object, &command(&[id, "late-void"])),
         LetGo::Refund(kept) => {
-            let command_id = ids::derive("cmd", &[id, "late-refund", &kept.to_string()]);
-            ports.refund(&call.ctx, provider, id, &command_id, &Money::new(kept, currency))
+            let command = command(&[id, "late-refund", &kept.to_string()]);
+            ports.refund(&call.ctx, provider, &object, &command, &Money::new(kept, currency))
         }
     };
     match answer {

@@ -7,7 +7,8 @@ use souk_kit::types::Money;
 use super::{ORD, PAY, asked, refusal};
 use crate::domain::hear::{Heard, hear};
 use crate::domain::{
-    self, CHECK_AGE_MAX_MS, Command, CommandChange, Fact, Kind, LATE_HOLD, Payment, Progress, Step, intend, request,
+    self, CHECK_AGE_MAX_MS, CHECK_DELAY_HELD_MS, Command, CommandChange, Fact, Kind, LATE_HOLD, Payment, Progress,
+    Step, intend, request,
 };
 
 /// `authorized 100 60 10 +capture 20`: a state, its amounts, and the command on its way.
@@ -188,6 +189,7 @@ fn told(text: &str) -> ProviderPayment {
         state,
         captured: number(),
         refunded: number(),
+        held_until: None,
     }
 }
 
@@ -347,7 +349,11 @@ fn waits_grow_with_age_and_end() {
     }
     assert_eq!(pending.next_check(CHECK_AGE_MAX_MS), None);
     assert_eq!(payment("declined").next_check(0), None);
-    assert_eq!(payment("authorized 100 0 0").next_check(0), None);
+    assert_eq!(payment("authorized 100 100 0").next_check(0), None);
+    for held in ["authorized 100 0 0", "authorized 100 60 0"] {
+        assert_eq!(payment(held).next_check(7), Some(7 + CHECK_DELAY_HELD_MS), "{held}");
+        assert_eq!(payment(held).next_check(CHECK_AGE_MAX_MS), None, "{held}");
+    }
     assert!(payment("authorized 100 60 0 +capture 60").next_check(0).is_some());
 }
 

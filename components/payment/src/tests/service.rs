@@ -5,7 +5,7 @@ use souk_kit::payment_extension::{CapturePolicy, ProviderState};
 use souk_kit::testing::Fault;
 
 use super::{ORD, PAY, Trouble, World, asked, wish};
-use crate::domain::Kind;
+use crate::domain::{CHECK_AGE_MAX_MS, CHECK_DELAY_HELD_MS, Kind};
 use crate::service as payments;
 
 const BOTH: [CapturePolicy; 2] = [CapturePolicy::Automatic, CapturePolicy::Manual];
@@ -14,7 +14,7 @@ fn topics(world: &World) -> Vec<String> {
     world.ports.take_due_events().into_iter().map(|event| format!("{} {}", event.topic, event.payload)).collect()
 }
 
-fn amounts(world: &World) -> (i64, i64, i64, bool) {
+pub(super) fn amounts(world: &World) -> (i64, i64, i64, bool) {
     let view = world.get();
     (view.authorized, view.captured, view.refunded, view.in_flight)
 }
@@ -330,6 +330,7 @@ fn an_authorization_that_arrives_after_it_was_abandoned_is_let_go_by_the_watch()
             token: "tok".to_owned(),
             return_url: "/back".to_owned(),
             capture: policy,
+            asked_at: call.now,
         };
         payments::Providers::authorize(&world, &call.ctx, "test", &asked).expect("it arrives");
         world.settle();
@@ -362,6 +363,30 @@ fn what_was_done_at_the_provider_is_adopted() {
     assert!(payments::provider_changed(&world, &world.call(), "event/2", "test", &PAY.to_owned()).is_err());
     assert_eq!(amounts(&world), (100, 80, 30, false), "less than was confirmed is not believed");
     assert_eq!(world.findings(), ["payment_is_believed"]);
+}
+
+#[test]
+fn what_becomes_of_a_hold_is_found_out_without_a_webhook() {
+    for (state, captured, expected) in [
+        (ProviderState::Voided, 0, (PaymentState::Voided, 0)),
+        (ProviderState::Authorized, 100, (PaymentState::Authorized, 100)),
+    ] {
+        let world = World::new();
+        world.authorize(CapturePolicy::Manual).expect("it goes well");
+        for _ in 0..3 {
+            world.ports.advance(CHECK_DELAY_HELD_MS);
+            world.deliver();
+        }
+        assert_eq!(world.get().state, PaymentState::Authorized);
+        world.alter(|object| (object.state, object.captured) = (state, captured));
+        world.ports.advance(CHECK_DELAY_HELD_MS);
+        world.deliver();
+        assert_eq!((world.get().state, world.get().captured), expected);
+        world.deliver();
+        world.ports.advance(CHECK_AGE_MAX_MS);
+        assert_eq!(topics(&world), Vec::<String>::new(), "nobody asks any more");
+        world.assert_sound();
+    }
 }
 
 #[test]

@@ -46,12 +46,14 @@ pub struct Terms {
     pub concurrency: usize,
     /// Requests per minute of one client; none when unlimited.
     pub rate_per_minute: Option<u32>,
+    /// The same for routes that have a rate of their own, as they are written.
+    pub rates: HashMap<String, u32>,
 }
 
 impl Terms {
     /// Reads the source configuration of a link.
     pub fn read(config: &HashMap<String, String>) -> anyhow::Result<Self> {
-        const KEYS: [&str; 5] = ["routes", "body_bytes", "deadline_ms", "concurrency", "rate_per_minute"];
+        const KEYS: [&str; 6] = ["routes", "body_bytes", "deadline_ms", "concurrency", "rate_per_minute", "rates"];
         if let Some(unknown) = config.keys().find(|key| !KEYS.contains(&key.as_str())) {
             anyhow::bail!("there is no `{unknown}`; a link has {}", KEYS.join(", "));
         }
@@ -62,21 +64,37 @@ impl Terms {
         let routes = routes.collect::<Result<Vec<_>, _>>()?;
         anyhow::ensure!(!routes.is_empty(), "`routes` names none; write \"/path/...\"");
         let number = |key: &str, allowed: RangeInclusive<u64>| {
-            let Some(text) = config.get(key) else { return Ok(None) };
-            let number = text.parse().ok().filter(|number| allowed.contains(number));
-            number.map(Some).with_context(|| format!("{key} = \"{text}\" is no number of {allowed:?}"))
+            config.get(key).map(|text| parse(key, text, &allowed)).transpose()
         };
         let body_bytes = number("body_bytes", 0..=BODY_BYTES_MAX)?.unwrap_or(BODY_BYTES_DEFAULT);
         let concurrency = number("concurrency", 1..=CONCURRENCY_MAX)?.unwrap_or(CONCURRENCY_DEFAULT);
         let rate = number("rate_per_minute", 1..=RATE_PER_MINUTE_MAX)?;
+        let rates = config.get("rates").map_or("", String::as_str).split_whitespace().map(|rate| {
+            let (route, rate) = rate.split_once('=').context("`rates` are written \"/path/...=600\"")?;
+            let bounded = routes.iter().any(|known: &Pattern| known.to_string() == route);
+            anyhow::ensure!(bounded, "`rates` bounds the route `{route}`, which is not among `routes`");
+            Ok((route.to_owned(), u32::try_from(parse("rates", rate, &(1..=RATE_PER_MINUTE_MAX))?)?))
+        });
+        let rates = rates.collect::<anyhow::Result<HashMap<_, _>>>()?;
         Ok(Self {
             routes,
             body_bytes: usize::try_from(body_bytes)?,
             deadline: Duration::from_millis(number("deadline_ms", 1..=DEADLINE_MS_MAX)?.unwrap_or(DEADLINE_MS_DEFAULT)),
             concurrency: usize::try_from(concurrency)?,
             rate_per_minute: rate.map(u32::try_from).transpose()?,
+            rates,
         })
     }
+
+    /// Requests per minute of one client on a route; none when unlimited.
+    pub fn rate_on(&self, route: &Pattern) -> Option<u32> {
+        self.rates.get(&route.to_string()).copied().or(self.rate_per_minute)
+    }
+}
+
+fn parse(key: &str, text: &str, allowed: &RangeInclusive<u64>) -> anyhow::Result<u64> {
+    let number = text.parse().ok().filter(|number| allowed.contains(number));
+    number.with_context(|| format!("{key} = \"{text}\" is no number of {allowed:?}"))
 }
 
 /// The links of this provider, and the routes that follow from them.
@@ -134,14 +152,16 @@ mod tests {
         assert_eq!((terms.body_bytes, terms.concurrency, terms.rate_per_minute), (1 << 20, 64, None));
         assert_eq!(terms.deadline.as_millis(), 5_000);
         let given = [
-            ("routes", "/..."),
+            ("routes", "/... /hooks/..."),
             ("body_bytes", "1024"),
             ("deadline_ms", "12000"),
             ("concurrency", "8"),
             ("rate_per_minute", "60"),
+            ("rates", "/hooks/...=600"),
         ];
         let terms = read(&given).expect("it is well formed");
         assert_eq!((terms.body_bytes, terms.concurrency, terms.rate_per_minute), (1024, 8, Some(60)));
+        assert_eq!(terms.routes.iter().map(|route| terms.rate_on(route)).collect::<Vec<_>>(), [Some(60), Some(600)]);
         assert_eq!(terms.deadline.as_millis(), 12_000);
     }
 
@@ -157,6 +177,9 @@ mod tests {
             (vec![("routes", "/..."), ("concurrency", "1001")], "concurrency"),
             (vec![("routes", "/..."), ("body_bytes", "-1")], "body_bytes"),
             (vec![("routes", "/..."), ("rate_per_minute", "0")], "rate_per_minute"),
+            (vec![("routes", "/..."), ("rates", "/...=0")], "rates"),
+            (vec![("routes", "/..."), ("rates", "600")], "/path/...=600"),
+            (vec![("routes", "/..."), ("rates", "/hooks=600")], "not among"),
         ] {
             let error = read(&config).expect_err("it is wrong");
             assert!(error.contains(named), "{config:?}: {error}");

@@ -28,7 +28,7 @@ impl Routes {
     /// The routes of one link.
     pub fn new(target: &Arc<Target>, terms: &Terms) -> Self {
         let route = |pattern: &Pattern| {
-            let limiter = terms.rate_per_minute.map(Limiter::new);
+            let limiter = terms.rate_on(pattern).map(Limiter::new);
             let route = Route { name: pattern.to_string(), target: target.clone(), limiter };
             (pattern.clone(), Arc::new(route))
         };

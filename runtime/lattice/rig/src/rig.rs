@@ -26,6 +26,8 @@ const ASK_EVERY: Duration = Duration::from_millis(100);
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// Hosts of the lattice.
 const HOSTS: [&str; 2] = ["host-1", "host-2"];
+/// Secrets of accounts elsewhere, which a lattice on this machine has not.
+const ACCOUNTS: [&str; 2] = ["stripe_secret_key", "stripe_webhook_secrets"];
 /// Seconds after which wadm gives up a host that is silent. A host says that it is alive every two.
 const HOST_GONE_SECONDS: &str = "10";
 
@@ -192,6 +194,9 @@ impl Rig {
         let text = std::fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
         for (name, secret) in toml::from_str::<HashMap<String, String>>(&text)? {
             lattice.config(&format!("souk-secret-{}", name.replace('_', "-")), one(&name, &secret)).await?;
+        }
+        for name in ACCOUNTS {
+            lattice.config(&format!("souk-secret-{}", name.replace('_', "-")), one(name, "")).await?;
         }
         Ok(())
     }

@@ -463,24 +463,21 @@ fn wait_until_ready(public: SocketAddr, path: &str) {
     });
 }
 
-/// The repository's manifest, with paths that hold anywhere, and perhaps without the limits that tests from one
-/// address are bound to exceed.
+/// The repository's manifest with paths that hold anywhere, perhaps without limits that one address exceeds in tests.
 fn manifest(limits: Limits) -> String {
     let root = root();
-    let text = fs::read_to_string(root.join("spin.toml")).expect("the repository has a manifest");
-    let text = text
+    let text = fs::read_to_string(root.join("spin.toml"))
+        .expect("the repository has a manifest")
         .replace("\"target/", &format!("\"{}/target/", root.display()))
         .replace("\"components/", &format!("\"{}/components/", root.display()));
     let rated = ", rate_per_minute = 1200";
     let rates = ", rates = { \"/api/v1/hooks/...\" = 12000 }";
     let throttled = "throttle_scale = { default = \"1\" }";
-    let known = [rated, rates, throttled].iter().all(|limit| text.contains(limit));
-    assert!(known, "the manifest's limits changed; change them here too");
+    let unthrottled = "throttle_scale = { default = \"1000\" }";
+    assert!([rated, rates, throttled].iter().all(|limit| text.contains(limit)), "the manifest has other limits");
     match limits {
         Limits::Kept => text,
-        Limits::Lifted => {
-            text.replace(rates, "").replace(rated, "").replace(throttled, "throttle_scale = { default = \"1000\" }")
-        }
+        Limits::Lifted => text.replace(rates, "").replace(rated, "").replace(throttled, unthrottled),
     }
 }
 

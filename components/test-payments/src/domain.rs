@@ -32,6 +32,8 @@ pub enum Scenario {
     Delayed,
     /// Declined later.
     DelayedDeclined,
+    /// Authorized later; whoever does not hear a webhook learns it by asking.
+    Unheard,
     /// Authorized; captures are refused.
     CaptureRefused,
     /// Authorized; refunds are refused.
@@ -56,7 +58,7 @@ const fn token(name: &'static str, meaning: &'static str, scenario: Scenario) ->
 }
 
 /// Every token.
-pub const TOKENS: [Token; 12] = [
+pub const TOKENS: [Token; 13] = [
     token("tok_success", "Authorized.", Scenario::Success),
     token("tok_declined", "Declined by the bank.", Scenario::Declined("card_declined", "The card was declined.")),
     token(
@@ -74,6 +76,7 @@ pub const TOKENS: [Token; 12] = [
     token("tok_timeout_before", "The first call is lost on its way; the next is authorized.", Scenario::TimeoutBefore),
     token("tok_delayed", "Authorized two seconds later.", Scenario::Delayed),
     token("tok_delayed_declined", "Declined two seconds later.", Scenario::DelayedDeclined),
+    token("tok_unheard", "Authorized two seconds later, and nothing but a webhook says so.", Scenario::Unheard),
     token("tok_capture_refused", "Authorized; every capture is refused.", Scenario::CaptureRefused),
     token("tok_refund_refused", "Authorized; every refund is refused.", Scenario::RefundRefused),
     token("tok_refund_timeout", "Authorized; a refund's first answer is lost.", Scenario::RefundTimeout),
@@ -187,7 +190,7 @@ pub fn open(asked: &ProviderAuthorization, now: Instant) -> Result<Object, Decli
         | Scenario::RefundTimeout => object.authorize(),
         Scenario::Declined(code, message) => object.state = State::Declined(decline(code, message)),
         Scenario::Action => object.state = State::RequiresAction,
-        Scenario::Delayed | Scenario::DelayedDeclined => object.ready_at = Some(now + DELAY_MS),
+        Scenario::Delayed | Scenario::DelayedDeclined | Scenario::Unheard => object.ready_at = Some(now + DELAY_MS),
     }
     Ok(object)
 }
@@ -207,6 +210,7 @@ impl Object {
                 | Scenario::TimeoutAfter
                 | Scenario::TimeoutBefore
                 | Scenario::Delayed
+                | Scenario::Unheard
                 | Scenario::CaptureRefused
                 | Scenario::RefundRefused
                 | Scenario::RefundTimeout => self.authorize(),

@@ -11,6 +11,7 @@
 //! | `tok_timeout_before` | the first call is lost on its way, `lookup` finds nothing; the next call is authorized |
 //! | `tok_delayed` | processing; authorized two seconds later |
 //! | `tok_delayed_declined` | processing; declined two seconds later |
+//! | `tok_unheard` | processing; authorized two seconds later, and nothing but a webhook says so |
 //! | `tok_capture_refused` | authorized; every capture is refused |
 //! | `tok_refund_refused` | authorized; every refund is refused |
 //! | `tok_refund_timeout` | authorized; a refund happens, but its first answer is lost |

@@ -8,7 +8,7 @@ use souk_kit::payment_extension::{CapturePolicy, Decline, ProviderAuthorization}
 use souk_kit::sql::{Batch, Cells, Read, SqlError, Write, guarded, read, write};
 use souk_kit::types::{Id, Instant, Money};
 
-use crate::domain::{Kind, Object, State};
+use crate::domain::{Kind, Object, Scenario, State, scenario};
 
 const OBJECT: &str = "SELECT key, reference, order_id, amount_minor, currency, token, return_url, capture_policy, state, \
      decline_code, decline_message, ready_at, captured, refunded, created_at, version FROM test_payments_objects";
@@ -65,7 +65,8 @@ pub fn lose(ports: &impl Sql, key: &Id) -> Result<(), SqlError> {
     commit(ports, format!("{key}/lost"), vec![insert], Vec::new())
 }
 
-/// Stores a new object; the guard misses when there is one. A delayed decision is told when it falls.
+/// Stores a new object; the guard misses when there is one. A delayed decision is told when it falls, unless its token says
+/// otherwise.
 pub fn insert(ports: &impl Sql, asked: &ProviderAuthorization, object: &Object) -> Result<(), SqlError> {
     let insert = guarded(
         "INSERT INTO test_payments_objects (key, reference, order_id, amount_minor, currency, token, return_url, capture_policy, \
@@ -89,7 +90,8 @@ pub fn insert(ports: &impl Sql, asked: &ProviderAuthorization, object: &Object) 
             object.created_at.into(),
         ],
     );
-    let events = object.ready_at.map(|at| changed(&object.key, Some(at)));
+    let told_at = object.ready_at.filter(|_| scenario(&object.token) != Scenario::Unheard);
+    let events = told_at.map(|at| changed(&object.key, Some(at)));
     // What was asked for is in the id: another wish with the same key is another batch, and misses the guard.
     let asked = ids::digest(&[&format!("{asked:?}")]);
     commit(ports, format!("{}/open/{asked}", object.key), vec![insert], events.into_iter().collect())

@@ -91,6 +91,7 @@ fn every_token_does_what_it_says() {
         tok_timeout_before     | unknown                | not found              | authorized 0 0         | authorized 0 0
         tok_delayed            | processing 0 0         | processing 0 0         | processing 0 0         | authorized 0 0
         tok_delayed_declined   | processing 0 0         | processing 0 0         | processing 0 0         | card_declined 0 0
+        tok_unheard            | processing 0 0         | processing 0 0         | processing 0 0         | authorized 0 0
         tok_capture_refused    | authorized 0 0         | authorized 0 0         | authorized 0 0         | authorized 0 0
         tok_refund_refused     | authorized 0 0         | authorized 0 0         | authorized 0 0         | authorized 0 0
         tok_refund_timeout     | authorized 0 0         | authorized 0 0         | authorized 0 0         | authorized 0 0
@@ -169,6 +170,14 @@ fn every_state_meets_every_command() {
             .collect();
         assert_eq!(answered.join(", "), answers, "{token} | {commands}");
     }
+}
+
+#[test]
+fn a_payment_that_only_a_webhook_tells_of_says_nothing_by_itself() {
+    let ports = ports();
+    authorize(&ports, "tok_unheard", CapturePolicy::Manual).expect("it answers");
+    ports.advance(2_000);
+    assert!(ports.take_due_events().is_empty());
 }
 
 #[test]

@@ -151,7 +151,7 @@ fn all_mistakes_are_reported_at_once_with_their_lines() {
     let text = GOOD
         .replace("spin_manifest_version = 2", "spin_manifest_version = 2\nextra = 1")
         .replace("memory_mib = 32", "memory_mib = 0")
-        .replace("component = \"gateway\"", "component = \"gatway\"")
+        .replacen("component = \"gateway\"", "component = \"gatway\"", 1)
         .replace("source = \"catalog.wasm\"", "sorce = \"catalog.wasm\"");
     let found = findings(&text);
     let lines: Vec<_> = found.iter().map(|text| text.split(": ").next().unwrap_or("")).collect();

@@ -1,3 +1,5 @@
+//! What the simulated Stripe answers.
+
 use super::*;
 
 const NOW: i64 = 1_790_000_000_000;

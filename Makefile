@@ -17,10 +17,10 @@ setup:
 components: setup
 	cargo build --locked --profile component --target wasm32-unknown-unknown $(patsubst components/%/Cargo.toml,-p souk-%,$(filter-out components/kit/%,$(wildcard components/*/Cargo.toml))) -p souk-probe
 
-# The components and the host. All of the workspace is named, here and where tests are run: features are those of what is
-# named, and a second set of them is a second build of most libraries.
+# The components, the host and the simulators of payment providers. All of the workspace is named, here and where tests
+# are run: features are those of what is named, and a second set of them is a second build of most libraries.
 build: components
-	cargo build --locked --release --workspace --bin souk
+	cargo build --locked --release --workspace --bin souk --bin souk-test-provider
 
 # The sample shop, served until ctrl-c.
 run: build

@@ -61,6 +61,9 @@ case "${1:-}" in
     suite units "native" tests --no-fail-fast --lib --bins \
       --test compose --test faults --test lifecycle --test links --test outage
     suite tidy "the repository" tests --test tidy --test worlds --test wadm
+    check tests/providers/setup.sh
+    suite providers "simulators" tests --no-fail-fast --test sdks --test connector
+    suite providers "own host, SQLite" on sqlite --test providers
     suite ports "test ports" tests --test ports -- kit::
     suite ports "own host, SQLite" tests --test ports -- own_host_on_sqlite::
     suite ports "own host, Postgres" tests --test ports -- own_host_on_postgres::

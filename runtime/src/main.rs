@@ -1,10 +1,13 @@
 //! The command line of the host.
 
-use std::{path::PathBuf, process::ExitCode};
+use std::{ffi::OsString, path::PathBuf, process::ExitCode};
 
-use clap::{Parser, Subcommand, ValueEnum};
+use anyhow::Context;
+use clap::{CommandFactory, Parser, Subcommand, ValueEnum, error::ErrorKind};
 use souk::{
-    commands::{Misconfigured, Outcome, Place, audit, backup, compose, dead_letters, inspect, migrate, seed, up},
+    commands::{
+        Misconfigured, Outcome, Place, audit, backup, compose, dead_letters, external, inspect, migrate, seed, up,
+    },
     log,
 };
 use tracing::level_filters::LevelFilter;
@@ -60,6 +63,9 @@ enum Command {
         #[command(flatten)]
         place: Place,
     },
+    /// Runs the program `souk-NAME`, found beside this one or on the PATH.
+    #[command(external_subcommand)]
+    External(Vec<OsString>),
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -111,6 +117,15 @@ async fn run(command: Command) -> anyhow::Result<Outcome> {
         Command::Backup { file, place } => backup::run(&place, &file),
         Command::Compose(compose) => compose::run(&compose),
         Command::DeadLetters { action, place } => dead_letters::run(&place, &action).await,
+        Command::External(arguments) => {
+            let (name, arguments) = arguments.split_first().context("a command has a name")?;
+            let shown = name.display();
+            let Some(program) = external::find(name) else {
+                let why = format!("there is no command `{shown}`, and no program `souk-{shown}`");
+                Cli::command().error(ErrorKind::InvalidSubcommand, why).exit()
+            };
+            match external::start(&program, arguments).with_context(|| program.display().to_string())? {}
+        }
     }
 }
 

@@ -4,6 +4,7 @@ pub mod audit;
 pub mod backup;
 pub mod compose;
 pub mod dead_letters;
+pub mod external;
 pub mod inspect;
 pub mod migrate;
 pub mod operator;

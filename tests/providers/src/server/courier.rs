@@ -1,0 +1,65 @@
+//! Sends webhooks to the shop, one after the other.
+
+use std::time::Duration;
+
+use tokio::time::{MissedTickBehavior, interval};
+
+use super::{Shared, wall};
+
+/// Longest wait for an answer of the shop.
+pub const ANSWER_WAIT_MAX: Duration = Duration::from_secs(10);
+/// How often it is looked whether something is due.
+const LOOK_EVERY: Duration = Duration::from_millis(100);
+
+/// What became of one delivery.
+#[derive(Clone, Debug)]
+pub struct Outcome {
+    /// The event's id.
+    pub event: String,
+    /// The event's type.
+    pub kind: String,
+    /// Whether it must not be believed.
+    pub is_forged: bool,
+    /// What the shop answered; none when it did not.
+    pub status: Option<u16>,
+}
+
+/// Sends what is due, again and again.
+pub(super) async fn run(shared: Shared) {
+    let mut ticks = interval(LOOK_EVERY);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        ticks.tick().await;
+        let now = shared.lock().clock.now();
+        deliver(&shared, now).await;
+    }
+}
+
+/// Sends what is due at `until`, milliseconds since 1970. Without an endpoint everything waits.
+///
+/// The signature is of the machine's time: the shop judges it by its own clock, which nobody moves.
+pub(super) async fn deliver(shared: &Shared, until: i64) -> Vec<Outcome> {
+    let (due, endpoint) = {
+        let mut state = shared.lock();
+        state.post_events();
+        let due = if state.endpoint.url.is_some() { state.outbox.take_due(until) } else { Vec::new() };
+        (due, state.endpoint.clone())
+    };
+    let Some(url) = endpoint.url else { return Vec::new() };
+    let secrets: Vec<&str> = endpoint.secrets.iter().map(String::as_str).collect();
+    let mut outcomes = Vec::new();
+    for delivery in due {
+        let (body, signature) = delivery.sign(&secrets, wall() / 1_000);
+        let request = shared.http.post(&url).header("stripe-signature", signature);
+        let answer = request.header("content-type", "application/json; charset=utf-8").body(body).send().await;
+        let status = answer.ok().map(|answer| answer.status().as_u16());
+        let text = |name: &str| delivery.event[name].as_str().unwrap_or_default().to_owned();
+        outcomes.push(Outcome { event: text("id"), kind: text("type"), is_forged: delivery.forgery.is_some(), status });
+        if !status.is_some_and(|status| (200..300).contains(&status)) {
+            let mut state = shared.lock();
+            let now = state.clock.now();
+            state.outbox.failed(now, delivery);
+        }
+    }
+    outcomes
+}

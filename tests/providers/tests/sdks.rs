@@ -1,0 +1,48 @@
+//! Stripe's own client libraries drive the simulator through the whole card flow: `sdk/` holds their scripts.
+//!
+//! `tests/providers/setup.sh` gets the libraries.
+
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::Duration;
+
+use souk_providers::server::{self, Clock};
+use tokio::process::Command;
+use tokio::time::timeout;
+
+/// Longest run of one script.
+const SCRIPT_WAIT_MAX: Duration = Duration::from_secs(120);
+const KEY: &str = "sk_test_simulator";
+
+fn here() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn libraries() -> PathBuf {
+    let folder = here().join("../../target/providers");
+    assert!(folder.exists(), "run tests/providers/setup.sh first");
+    folder
+}
+
+async fn run(program: &Path, script: &str, variables: &[(&str, &Path)]) {
+    // A clock of its own: scripts move it by days.
+    let server = server::start(0, KEY, 7, Clock::Goes(0)).await.expect("a port is free");
+    let mut command = Command::new(program);
+    command.arg(here().join("sdk").join(script)).stdin(Stdio::null()).kill_on_drop(true);
+    command.env("SIMULATOR_URL", &server.url).env("SIMULATOR_KEY", KEY).envs(variables.iter().copied());
+    let output = timeout(SCRIPT_WAIT_MAX, command.output()).await.expect("it ends in time").expect("it starts");
+    let said = [output.stdout, output.stderr].concat();
+    println!("{}", String::from_utf8_lossy(&said));
+    assert!(output.status.success(), "{script}: {}", output.status);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn stripes_library_for_python_and_the_simulator_agree() {
+    run(Path::new("python3"), "stripe_flow.py", &[("PYTHONPATH", &libraries().join("python"))]).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn stripes_library_for_node_and_the_simulator_agree() {
+    let libraries = libraries();
+    run(&libraries.join("node-binary"), "stripe_flow.mjs", &[("SDK_FOLDER", &libraries.join("npm"))]).await;
+}

@@ -9,6 +9,7 @@ use tokio::time::{Instant, sleep};
 use wadm_client::error::ClientError;
 use wadm_client::{ClientConnectOptions, ManifestLoader as _};
 use wadm_types::api::StatusType;
+use wadm_types::{Manifest, Properties};
 use wasmcloud_control_interface::ClientBuilder;
 
 /// How long everything in a manifest may take to be in place.
@@ -75,7 +76,8 @@ impl Lattice {
         let deadline = asked + DEPLOY_MAX;
         loop {
             let status = self.wadm.get_manifest_status(&name).await?;
-            if status.info.status_type == StatusType::Deployed {
+            // For a moment the status is still that of the version before.
+            if status.info.status_type == StatusType::Deployed && self.is_configured(&manifest).await? {
                 return Ok(());
             }
             let missing = || {
@@ -92,4 +94,29 @@ impl Lattice {
             sleep(ASK_EVERY).await;
         }
     }
+
+    /// Whether the lattice has the values that a manifest gives its components and providers.
+    async fn is_configured(&self, manifest: &Manifest) -> anyhow::Result<bool> {
+        for component in &manifest.spec.components {
+            let configs = match &component.properties {
+                Properties::Component { properties } => &properties.config,
+                Properties::Capability { properties } => &properties.config,
+            };
+            for config in configs {
+                let Some(values) = &config.properties else { continue };
+                let name = stored_name(&manifest.metadata.name, &config.name);
+                let answer = self.control.get_config(&name).await.map_err(anyhow::Error::from_boxed)?;
+                if answer.data() != Some(values) {
+                    return Ok(false);
+                }
+            }
+        }
+        Ok(true)
+    }
+}
+
+/// The name under which wadm keeps a config of a manifest (`compute_component_id` in wadm 0.21).
+fn stored_name(manifest: &str, config: &str) -> String {
+    let plain = |name: &str| name.to_lowercase().replace(|c: char| !c.is_ascii_alphanumeric(), "_");
+    format!("{}-{}", plain(manifest), plain(config))
 }

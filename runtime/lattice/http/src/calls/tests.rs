@@ -135,7 +135,14 @@ impl http::Handler<Option<Context>> for Edge {
 async fn target(nats: &Nats, deadline: Duration, concurrency: usize) -> (Arc<Target>, ProviderConnection) {
     let connection = nats.connection().await;
     let client = connection.get_wrpc_client_custom(EDGE, Some(deadline)).await.expect("a client");
-    let terms = Terms { routes: Vec::new(), body_bytes: 1 << 20, deadline, concurrency, rate_per_minute: None, rates: HashMap::new() };
+    let terms = Terms {
+        routes: Vec::new(),
+        body_bytes: 1 << 20,
+        deadline,
+        concurrency,
+        rate_per_minute: None,
+        rates: HashMap::new(),
+    };
     let calls = Calls::new(&Registry::new()).expect("the registry is empty");
     (Arc::new(Target::new(EDGE, client, &terms, calls)), connection)
 }

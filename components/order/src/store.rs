@@ -9,7 +9,7 @@ use rows::{
 use souk_kit::events::NewEvent;
 use souk_kit::order::{OrderState, OrderSummary, Shipment, TimelineEntry};
 use souk_kit::sql::{Batch, SqlError, Value, Write, guarded, read, write};
-use souk_kit::{Id, Instant, Sql};
+use souk_kit::{Id, Instant, Sql, ids};
 
 use crate::domain::decide::{Change, CommandChange};
 use crate::domain::task::{CommandRecord, OpenCommand, Outcome};
@@ -249,7 +249,7 @@ pub fn place(ports: &impl Sql, order: &Order, actor: &str, due_at: Instant) -> R
 
 /// Who changes an order, when, and when it is to be looked at again.
 pub struct Cause<'a> {
-    /// Names the step; with the order and the version that it replaces it names the batch.
+    /// Names the step; with the order, the version that it replaces and what is decided it names the batch.
     pub step: &'a str,
     /// Who acts.
     pub actor: &'a str,
@@ -312,7 +312,9 @@ pub fn save(ports: &impl Sql, before: &Order, change: &Change, cause: &Cause<'_>
     writes.extend(entries.map(|(at, (kind, detail))| entry(order, at as u64, kind, detail, cause.actor, cause.now)));
     let mut events: Vec<NewEvent> = change.facts.iter().map(|fact| facts::event(order, fact)).collect();
     events.extend(cause.due_at.map(|at| facts::due(&order.id, at)));
-    let id = format!("{}/{}/{}", order.id, before.version, cause.step);
+    // What is decided is in the id: two that decide otherwise at the same version are two batches, and one misses.
+    let decided = ids::digest(&[&format!("{change:?}")]);
+    let id = format!("{}/{}/{}/{}", order.id, before.version, cause.step, &decided[..32]);
     ports.commit(&Batch { id, writes, events }).map(|_| ())
 }
 

@@ -1,15 +1,19 @@
 //! Checkout and commands with a fault at every call, with two, and with somebody else acting at every call.
-//! Afterwards each order has ended in one way, and cart, stock, money and events agree with it.
+//! Afterwards each order has ended in one way, and cart, stock, money and events agree with it. It is long because all of
+//! them share the scenarios and what is looked at afterwards.
 
 use souk_kit::order::{FulfillmentLine, OrderState, Placement};
 use souk_kit::payment::PaymentState;
+use souk_kit::sql::SqlError;
 use souk_kit::testing::{Dice, law};
 use souk_kit::{Actor, Money};
 
 use super::world::{CART, FAULTS, Fault, MUG, SHELF, SHIRT, World, command_id, order_id};
-use crate::domain::Stage;
+use crate::domain::decide::{Step, decide};
 use crate::domain::task::Request;
+use crate::domain::{Funds, Stage};
 use crate::service::{command, resume};
+use crate::store::{self, Cause};
 
 /// How a checkout is set up and how it must end when nothing goes wrong.
 struct Scenario {
@@ -487,4 +491,20 @@ fn an_event_that_comes_twice_does_nothing_twice() {
         }
     }
     assert_eq!(world.order(&order_id(1)), before);
+}
+
+#[test]
+fn of_two_decisions_at_one_version_one_is_stored_and_the_other_hears_so() {
+    let scenario = &SCENARIOS[0];
+    let world = world(scenario);
+    let _ = place(&world, scenario);
+    let order = world.order(&order_id(1)).expect("it was placed");
+    let cause = Cause { step: "sync", actor: "system:order", now: order.placed_at, due_at: None };
+    let sync = |captured| {
+        let funds = Funds { captured, ..order.funds };
+        decide(&order, Step::Sync(funds), order.placed_at).expect("a confirmed order takes it")
+    };
+    assert_eq!(store::save(&world, &order, &sync(0), &cause), Ok(()));
+    assert!(matches!(store::save(&world, &order, &sync(1), &cause), Err(SqlError::GuardMissed(_))));
+    assert_eq!(world.order(&order_id(1)).expect("it is there").funds.captured, 0);
 }

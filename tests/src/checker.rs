@@ -24,10 +24,14 @@ const LOOK_TIME_MAX: Duration = Duration::from_secs(10);
 /// How long the checker waits for a lock that the host holds.
 const LOCK_WAIT_MAX: Duration = Duration::from_secs(5);
 
-/// What the laws read beside tables: the provider's objects as they are now, since a delayed decision falls by itself.
-const VIEWS: &str = "
+/// The time that laws go by: that of this machine.
+const CLOCK: &str = "
     PRAGMA temp_store = MEMORY;
     CREATE TEMP VIEW clock AS SELECT CAST(unixepoch('subsec') * 1000 AS INTEGER) AS now;
+";
+
+/// What the laws read beside tables: the provider's objects as they are now, since a delayed decision falls by itself.
+const VIEWS: &str = "
     CREATE TEMP VIEW provider_objects AS
         SELECT key, order_id, amount_minor, currency, capture_policy, refunded,
             CASE WHEN late = 1 THEN 'authorized' WHEN late = 2 THEN 'declined' ELSE state END AS state,
@@ -350,7 +354,7 @@ impl Books {
         let db = Connection::open_with_flags(file, access | OpenFlags::SQLITE_OPEN_NO_MUTEX)
             .expect("the shop has a database");
         db.busy_timeout(LOCK_WAIT_MAX).expect("a time-out can be set");
-        db.execute_batch(VIEWS).expect("the views fit the tables");
+        db.execute_batch(&[CLOCK, VIEWS].concat()).expect("the views fit the tables");
         Self::File(db)
     }
 
@@ -381,14 +385,7 @@ impl Books {
     }
 
     fn look(&self, tables: &[&[(&'static str, &str)]]) -> Vec<Finding> {
-        self.snapshot(|db| {
-            let mut findings = Vec::new();
-            for (law, sql) in tables.iter().flat_map(|laws| laws.iter()) {
-                let rows = pairs(db, sql).into_iter();
-                findings.extend(rows.map(|(subject, detail)| Finding { law, subject, detail }));
-            }
-            findings
-        })
+        self.snapshot(|db| look(db, tables))
     }
 
     /// Looks at all tables as they were at one moment.
@@ -402,15 +399,36 @@ impl Books {
             }
             Self::Postgres(url) => {
                 let copy = postgres::copy(url);
-                copy.execute_batch(VIEWS).expect("the views fit the tables");
+                copy.execute_batch(&[CLOCK, VIEWS].concat()).expect("the views fit the tables");
                 look(&copy)
             }
         }
     }
 }
 
+fn look(db: &Connection, tables: &[&[(&'static str, &str)]]) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    for (law, sql) in tables.iter().flat_map(|laws| laws.iter()) {
+        let rows = pairs(db, sql).into_iter();
+        findings.extend(rows.map(|(subject, detail)| Finding { law, subject, detail }));
+    }
+    findings
+}
+
+/// Prepares the database of a simulated shop, which has a time of its own, for [`findings_in_memory`].
+pub fn prepare_memory(db: &Connection) {
+    let clock = "CREATE TEMP TABLE clock (now BIGINT NOT NULL); INSERT INTO clock VALUES (0);";
+    db.execute_batch(&[clock, VIEWS].concat()).expect("the views fit the tables");
+}
+
+/// What does not hold in a simulated shop at this instant although nothing is on its way any more.
+pub fn findings_in_memory(db: &Connection, now: i64) -> Vec<Finding> {
+    db.execute("UPDATE temp.clock SET now = ?1", [now]).expect("the database was prepared");
+    look(db, &[LAWS, LAWS_AT_REST, UNSETTLED])
+}
+
 fn pairs(db: &Connection, sql: &str) -> Vec<(String, String)> {
-    let mut statement = db.prepare(sql).unwrap_or_else(|error| panic!("{sql}: {error}"));
+    let mut statement = db.prepare_cached(sql).unwrap_or_else(|error| panic!("{sql}: {error}"));
     let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?))).expect("it takes no parameters");
     rows.collect::<Result<_, _>>().unwrap_or_else(|error| panic!("{sql}: {error}"))
 }

@@ -30,6 +30,9 @@ pub mod values;
 #[cfg(feature = "engine")]
 pub use clock::Clock;
 #[cfg(feature = "sqlite")]
-pub use sqlite::backup;
+pub use sqlite::{
+    backup,
+    memory::{Delivery, Memory},
+};
 #[cfg(feature = "engine")]
 pub use store::{Database, DeadLetter, Deliver, Replay, Settings, Store, Subscribers};

@@ -30,6 +30,7 @@ mod batch;
 mod events;
 mod guard;
 mod kv;
+pub mod memory;
 mod metrics;
 mod migrate;
 mod reader;

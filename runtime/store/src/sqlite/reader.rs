@@ -77,7 +77,8 @@ pub(super) fn query(
     snapshot
 }
 
-fn read_all(
+/// Reads without a transaction of its own, within what the connection is in.
+pub(super) fn read_all(
     session: &Session,
     component: &str,
     reads: &[Read],

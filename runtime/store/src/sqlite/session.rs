@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use rusqlite::config::DbConfig;
-use rusqlite::hooks::{AuthContext, Wal};
+use rusqlite::hooks::{Action, AuthContext, Wal};
 use rusqlite::limits::Limit;
 use rusqlite::types::Null;
 use rusqlite::{CachedStatement, Connection, OpenFlags};
@@ -154,6 +154,14 @@ impl Session {
         F: FnMut(&mut Wal, i32) -> rusqlite::Result<()> + Send + 'static,
     {
         self.connection.wal_hook(Some(hook))
+    }
+
+    /// Calls `hook` for every row that is written, with its table and number. Tables without numbers of rows are left out.
+    pub(super) fn on_change<F>(&mut self, mut hook: F) -> rusqlite::Result<()>
+    where
+        F: FnMut(&str, i64) + Send + 'static,
+    {
+        self.connection.update_hook(Some(move |_: Action, _: &str, table: &str, row: i64| hook(table, row)))
     }
 
     /// Interrupts statements that run past this instant.

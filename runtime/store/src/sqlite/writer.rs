@@ -55,6 +55,17 @@ pub(super) struct Tx<'a> {
 }
 
 impl<'a> Tx<'a> {
+    /// A transaction that the caller has begun.
+    pub(super) fn new(
+        session: &'a Session,
+        metrics: &'a Metrics,
+        now: i64,
+        version: &'a Cell<i64>,
+        events: &'a Cell<bool>,
+    ) -> Tx<'a> {
+        Tx { session, metrics, now, version, events }
+    }
+
     /// The connection.
     pub(super) fn session(&self) -> &'a Session {
         self.session
@@ -329,7 +340,7 @@ impl Engine {
         let now = self.clock.now_ms();
         let version = self.version.get();
         run("BEGIN IMMEDIATE")?;
-        let tx = Tx { session: &self.session, metrics: &self.outbox, now, version: &self.version, events };
+        let tx = Tx::new(&self.session, &self.outbox, now, &self.version, events);
         for work in group.iter_mut() {
             run("SAVEPOINT piece")?;
             self.session.set_deadline(Some(Instant::now() + WORK_TIME_MAX));
@@ -385,7 +396,7 @@ impl Engine {
 }
 
 /// Removes some rows whose time is over.
-fn sweep(session: &Session, now: i64) -> rusqlite::Result<()> {
+pub(super) fn sweep(session: &Session, now: i64) -> rusqlite::Result<()> {
     session
         .host(
             "DELETE FROM souk_kv WHERE rowid IN

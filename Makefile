@@ -4,10 +4,12 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := run
 
 SOUK := target/release/souk
+# Checkouts that `make sim` makes.
+CHECKOUTS ?= 1000000
 LISTEN ?= 127.0.0.1:3000
 DATA ?= .souk
 
-.PHONY: setup components build composites run spin lattice check test bench golden
+.PHONY: setup components build composites run spin lattice check test sim bench golden
 
 # Installs what a fresh Debian machine lacks: the Rust target and the packages that builds and tests call.
 setup:
@@ -46,6 +48,11 @@ check: setup
 # Everything that a change must pass.
 test: composites
 	@tests/verify.sh test
+
+# The shop under seeded faults: every fault at every step, and random worlds. `make sim SEED=7` shows one world.
+sim: components
+	cargo build --locked --release --workspace --bin sim
+	target/release/sim $(if $(SEED),--run '$(SEED) storm' --trace,--checkouts $(CHECKOUTS))
 
 # Ratios against a native program in the same run; also in target/bench.json.
 bench: composites

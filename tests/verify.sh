@@ -61,6 +61,7 @@ case "${1:-}" in
     suite units "native" tests --no-fail-fast --lib --bins \
       --test compose --test faults --test lifecycle --test links --test outage
     suite tidy "the repository" tests --test tidy --test worlds --test wadm
+    suite simulation "simulated hosts" tests --test simulation
     check tests/providers/setup.sh
     suite providers "simulators" tests --no-fail-fast --test sdks --test connector
     suite providers "own host, SQLite" on sqlite --test providers

@@ -106,8 +106,15 @@ fn the_root_holds_what_the_map_shows_and_nothing_else() {
 fn no_test_is_forgotten() {
     let verify = read(&root().join("tests/verify.sh"));
     let mut findings = Vec::new();
-    for dir in ["runtime/tests", "runtime/store/tests", "runtime/server/tests", "tests/tests", "tests/providers/tests"]
-    {
+    let dirs = [
+        "runtime/tests",
+        "runtime/store/tests",
+        "runtime/server/tests",
+        "tests/tests",
+        "tests/providers/tests",
+        "tests/sim/tests",
+    ];
+    for dir in dirs {
         let Ok(entries) = fs::read_dir(root().join(dir)) else { continue };
         for path in entries.map(|entry| entry.expect("the directory can be listed").path()) {
             // A folder is a test when a file of its own starts it; others are parts of one.

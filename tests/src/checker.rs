@@ -288,7 +288,7 @@ const LAWS_AT_REST: &[(&str, &str)] = &[
     ),
     (
         "every_mail_is_sent",
-        "SELECT id, state || ' ' || last_error FROM notification_messages WHERE state <> 'sent'
+        "SELECT id, last_error FROM notification_messages WHERE state = 'failed'
         UNION ALL SELECT key, 'in the mailbox and never written' FROM mailbox_messages
             WHERE substr(key, 1, instr(key, '-') - 1) NOT IN (SELECT id FROM notification_messages)",
     ),
@@ -306,6 +306,8 @@ const UNSETTLED: &[(&str, &str)] = &[
         "SELECT id, state FROM payment_payments WHERE state = 'pending'
         UNION ALL SELECT payment_id, kind FROM payment_commands WHERE progress = 'in_flight'",
     ),
+    // One that could not be sent is sent again after a minute and more.
+    ("a_mail_is_on_its_way", "SELECT id, last_error FROM notification_messages WHERE state = 'queued'"),
     ("an_event_was_given_up", "SELECT key, topic || ' to ' || subscriber || ': ' || error FROM souk_dead_letters"),
 ];
 
@@ -521,6 +523,7 @@ mod tests {
         ("every_mail_is_sent", "DELETE FROM notification_messages"),
         ("an_order_is_moving", "UPDATE order_orders SET stage = 'giving_up'"),
         ("a_payment_is_open", "UPDATE payment_commands SET progress = 'in_flight' WHERE kind = 'refund'"),
+        ("a_mail_is_on_its_way", "UPDATE notification_messages SET state = 'queued', due_event = 'x', due_at = 0"),
         ("an_event_is_due", "INSERT INTO souk_deliveries VALUES ('order', 'a.b', 'key', 1, 0, 0, 0, 1)"),
         (
             "an_event_was_given_up",

@@ -13,6 +13,9 @@ command -v column >/dev/null || missing+=(bsdextrautils)
 # Makes the certificate of such a server, which the authorities of the system do not vouch for.
 command -v openssl >/dev/null || missing+=(openssl)
 [ -e /etc/ssl/certs/ca-certificates.crt ] || missing+=(ca-certificates)
+# The browser of the tests, and what steers it.
+command -v chromium >/dev/null || missing+=(chromium)
+command -v chromedriver >/dev/null || missing+=(chromium-driver)
 # Sets the clock of a Spin in tests.
 compgen -G '/usr/lib/*/faketime/libfaketimeMT.so.1' >/dev/null || missing+=(libfaketime)
 # Gets the NATS server of a lattice, which is published as a package of Python.

@@ -71,6 +71,7 @@ case "${1:-}" in
     suite journeys "own host, SQLite" on sqlite --test journeys --test bad_input
     suite journeys "own host, Postgres" on postgres --test journeys --test bad_input
     suite journeys "own host, Postgres, 3 replicas" on postgres-3 --test journeys --test bad_input
+    suite pages "own host, SQLite, and Chromium" on sqlite --test chromium -- --test-threads=1
     suite operating "own host, SQLite" on sqlite --test host
     suite operating "own host, Postgres" tests --test postgres_away
     suite races "own host, SQLite" on sqlite --test races

@@ -4,6 +4,7 @@
 pub mod balancer;
 pub mod browser;
 pub mod checker;
+pub mod chromium;
 pub mod client;
 pub mod lattice;
 pub mod mail;

@@ -33,6 +33,7 @@ pub enum Failure {
 pub type Page = Result<Response, Failure>;
 
 const CSS: &str = include_str!("../assets/shop.css");
+const PAY_JS: &str = include_str!("../assets/pay.js");
 const ICON: &str = include_str!("../assets/icon.svg");
 
 /// How long browsers may keep a file whose name changes with its content.
@@ -59,6 +60,9 @@ fn file(path: &str) -> Option<Response> {
     let response = match path {
         path if path == layout::css_path() => {
             Response::new(200, "text/css; charset=utf-8", CSS).with("cache-control", IMMUTABLE)
+        }
+        path if path == layout::pay_js_path() => {
+            Response::new(200, "text/javascript; charset=utf-8", PAY_JS).with("cache-control", IMMUTABLE)
         }
         "/assets/icon.svg" => Response::new(200, "image/svg+xml", ICON).with("cache-control", "public, max-age=86400"),
         "/robots.txt" => {

@@ -4,6 +4,7 @@
 //! | path | what it does |
 //! |---|---|
 //! | `/v1/...` | the API |
+//! | `/stripe.js`, `/elements` | a stand-in for Stripe.js, and the frame of the fields for a card |
 //! | `/3d_secure/{id}` | where a shopper approves or refuses a payment |
 //! | `GET /_control/objects` | everything there is |
 //! | `POST /_control/clock` | moves the clock on: `{"advance_ms": 86400000}` |
@@ -16,6 +17,7 @@
 mod api;
 mod control;
 mod courier;
+mod elements;
 mod page;
 
 use std::net::{Ipv4Addr, SocketAddr};
@@ -144,7 +146,11 @@ pub async fn start(port: u16, secret_key: &str, seed: u32, clock: Clock) -> anyh
     };
     let http = reqwest::Client::builder().timeout(courier::ANSWER_WAIT_MAX).no_proxy().build()?;
     let shared = Shared { state: Arc::new(Mutex::new(state)), http };
-    let router = api::routes().merge(page::routes()).merge(control::routes()).with_state(shared.clone());
+    let router = api::routes()
+        .merge(page::routes())
+        .merge(elements::routes())
+        .merge(control::routes())
+        .with_state(shared.clone());
     tokio::spawn(accept(listener, router));
     Ok(Server { url, shared })
 }

@@ -10,6 +10,7 @@ use souk_kit::order::{OrderError, OrderState, OrderView, Placement, Quote, Quote
 use souk_kit::types::{Actor, Address};
 
 use super::layout::{self, Layout};
+use super::pay::{self, Ask, StripeFields, Way};
 use super::{cart, order};
 use crate::app::{Failure, Page};
 use crate::cookies;
@@ -44,22 +45,6 @@ struct Shipping {
     chosen: bool,
 }
 
-/// A token of the test provider that a shopper may choose instead of a card.
-struct TestCard {
-    token: &'static str,
-    title: &'static str,
-}
-
-/// What test mode offers to pay with. `test-payments` defines the tokens.
-const TEST_CARDS: [TestCard; 6] = [
-    TestCard { token: "tok_success", title: "Card that works" },
-    TestCard { token: "tok_action", title: "Card that asks for confirmation" },
-    TestCard { token: "tok_declined", title: "Card that is declined" },
-    TestCard { token: "tok_insufficient_funds", title: "Card without enough money" },
-    TestCard { token: "tok_delayed", title: "Bank that answers two seconds later" },
-    TestCard { token: "tok_timeout_after", title: "Bank whose answer is lost" },
-];
-
 #[derive(Template)]
 #[template(path = "checkout_review.html")]
 struct ReviewPage {
@@ -69,8 +54,7 @@ struct ReviewPage {
     country: String,
     lines: Vec<QuoteLine>,
     shipping: Vec<Shipping>,
-    providers: Vec<String>,
-    test_cards: &'static [TestCard],
+    ways: Vec<Way>,
     subtotal: String,
     shipping_price: String,
     tax: String,
@@ -78,6 +62,16 @@ struct ReviewPage {
     quote_hash: String,
     order_id: String,
     notices: Vec<String>,
+}
+
+impl ReviewPage {
+    /// Stripe's fields, when they stand in the page.
+    fn stripe(&self) -> Option<&StripeFields> {
+        self.ways.iter().find_map(|way| match &way.ask {
+            Ask::Stripe(fields) => Some(fields),
+            Ask::TestCard(_) | Ask::Nothing => None,
+        })
+    }
 }
 
 /// The first step; filled in from the address book of a visitor who is signed in.
@@ -189,8 +183,7 @@ fn review_page<S: Shop>(
         country: country.to_owned(),
         lines: lines.collect(),
         shipping: shipping.collect(),
-        providers: visit.shop.list_providers(&visit.ctx),
-        test_cards: &TEST_CARDS,
+        ways: pay::ways(visit, quote),
         subtotal: layout::price(&quote.totals.subtotal),
         shipping_price: layout::price(&quote.totals.shipping),
         tax: layout::price(&quote.totals.tax),
@@ -201,7 +194,11 @@ fn review_page<S: Shop>(
         address,
         notices,
     };
-    Ok(layout::html(status, &template))
+    let page = layout::html(status, &template);
+    Ok(match template.stripe() {
+        Some(fields) => pay::allow(page, fields),
+        None => page,
+    })
 }
 
 fn place<S: Shop>(visit: &Visit<'_, S>, form: &Form, email: String, address: Address) -> Page {
@@ -210,6 +207,9 @@ fn place<S: Shop>(visit: &Visit<'_, S>, form: &Form, email: String, address: Add
         return Err(Failure::Malformed);
     }
     let Some(cart_id) = visit.cart_id() else { return Ok(Response::see_other("/cart")) };
+    let Some(payment_token) = pay::token(form) else {
+        return review(visit, form, email, address, vec!["Enter your card.".to_owned()]);
+    };
     let placement = Placement {
         order_id,
         cart_id,
@@ -219,7 +219,7 @@ fn place<S: Shop>(visit: &Visit<'_, S>, form: &Form, email: String, address: Add
         billing_address: address.clone(),
         shipping_method: form.text("shipping_method"),
         payment_provider: form.text("payment_provider"),
-        payment_token: form.text("payment_token"),
+        payment_token,
         return_url: format!("{}/orders/{{order}}/return", visit.request.origin),
     };
     match visit.shop.place(&visit.ctx, &placement) {

@@ -73,6 +73,12 @@ pub fn css_path() -> String {
     format!("/assets/shop.{VERSION:016x}.css")
 }
 
+/// The same for the script of the page that places an order.
+pub fn pay_js_path() -> String {
+    const VERSION: u64 = fingerprint(include_bytes!("../../assets/pay.js"));
+    format!("/assets/pay.{VERSION:016x}.js")
+}
+
 /// FNV-1a (Fowler, Noll, Vo), 64 bits: enough to tell two versions of a file apart.
 const fn fingerprint(bytes: &[u8]) -> u64 {
     let mut hash = 0xcbf2_9ce4_8422_2325_u64;

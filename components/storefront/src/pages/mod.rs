@@ -6,3 +6,4 @@ pub mod cart;
 pub mod checkout;
 pub mod layout;
 pub mod order;
+pub mod pay;

@@ -90,3 +90,38 @@ pub fn card(method: &str) -> Option<Card> {
         _ => return None,
     })
 }
+
+/// The payment method that stands for a card's number, digits alone; none when it is not one of Stripe's test cards.
+pub fn method(number: &str) -> Option<&'static str> {
+    Some(match number {
+        "4242424242424242" => "pm_card_visa",
+        "5555555555554444" => "pm_card_mastercard",
+        "378282246310005" => "pm_card_amex",
+        "4000002500003155" => "pm_card_authenticationRequired",
+        "4000000000003220" => "pm_card_threeDSecure2Required",
+        "4000008400001629" => "pm_card_threeDSecureRequiredChargeDeclined",
+        "4000000000000002" => "pm_card_visa_chargeDeclined",
+        "4000000000009995" => "pm_card_visa_chargeDeclinedInsufficientFunds",
+        "4000000000009987" => "pm_card_visa_chargeDeclinedLostCard",
+        "4000000000009979" => "pm_card_visa_chargeDeclinedStolenCard",
+        "4000000000000069" => "pm_card_chargeDeclinedExpiredCard",
+        "4000000000000127" => "pm_card_chargeDeclinedIncorrectCvc",
+        "4000000000000119" => "pm_card_chargeDeclinedProcessingError",
+        "4000000000005126" => "pm_card_refundFail",
+        "4000000000007726" => "pm_card_pendingRefund",
+        _ => return None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{card, method};
+
+    #[test]
+    fn a_number_stands_for_a_card_that_behaves_so() {
+        let of = |number| card(method(number).expect("it is a test card")).expect("it has a name");
+        assert!(of("4000002500003155").authenticates);
+        assert_eq!(of("4242424242424242"), card("pm_card_visa").expect("it is known"));
+        assert_eq!(method("4111111111111112"), None);
+    }
+}

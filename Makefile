@@ -9,7 +9,7 @@ CHECKOUTS ?= 1000000
 LISTEN ?= 127.0.0.1:3000
 DATA ?= .souk
 
-.PHONY: setup components build composites run spin lattice check test sim bench golden
+.PHONY: setup components build composites run spin lattice check test races sim bench golden
 
 # Installs what a fresh Debian machine lacks: the Rust target and the packages that builds and tests call.
 setup:
@@ -48,6 +48,10 @@ check: setup
 # Everything that a change must pass.
 test: composites
 	@tests/verify.sh test
+
+# Every two requests that move stock, money or identity, at once, on every host.
+races: composites
+	@tests/verify.sh races
 
 # The shop under seeded faults: every fault at every step, and random worlds. `make sim SEED=7` shows one world.
 sim: components

@@ -42,6 +42,7 @@ not_run() {
 
 tests() { cargo test --locked --release --workspace "$@"; }
 on() { local platform=$1; shift; SOUK_PLATFORM=$platform tests --no-fail-fast "$@"; }
+in_full() { SOUK_PAIRS=10 "$@"; }
 in_lattice() { (cd runtime/lattice && "$@"); }
 
 # What is shown on Spin, or on what stands in for it: `on_spin PLATFORM HOST`.
@@ -52,9 +53,23 @@ on_spin() {
   suite crash "$2" on "$1" --test crash -- --nocapture
 }
 
-check cargo fmt --all --check
-check in_lattice cargo fmt --check
-check cargo clippy --locked --release --workspace --all-targets -- -D warnings
+# Everybody wants the same thing at once: `race_on PLATFORM HOST`.
+race_on() {
+  suite races "$2" on "$1" --test races -- --nocapture
+  suite pairs "$2" in_full on "$1" --test pairs -- --nocapture
+}
+
+print_table() {
+  echo
+  { echo "suite|host|passed|failed|"; cat "$table"; } | column -t -s '|'
+  echo
+}
+
+if [ "${1:-}" != races ]; then
+  check cargo fmt --all --check
+  check in_lattice cargo fmt --check
+  check cargo clippy --locked --release --workspace --all-targets -- -D warnings
+fi
 case "${1:-}" in
   check) suite tidy "the repository" tests --test tidy ;;
   test)
@@ -75,6 +90,7 @@ case "${1:-}" in
     suite operating "own host, SQLite" on sqlite --test host
     suite operating "own host, Postgres" tests --test postgres_away
     suite races "own host, SQLite" on sqlite --test races
+    suite pairs "own host, SQLite" on sqlite --test pairs
     suite races "own host, Postgres, 3 replicas" on postgres-3 --test races
     suite crash "own host, SQLite" on sqlite --test crash -- --nocapture
     suite crash "own host, Postgres, 3 replicas" on postgres-3 --test crash -- --nocapture
@@ -93,11 +109,19 @@ case "${1:-}" in
     suite races "lattice" on lattice --test races
     suite crash "lattice" on lattice --test crash -- --nocapture
     suite "what is a lattice's own" "lattice" tests --test lattice -- --nocapture
-    echo
-    { echo "suite|host|passed|failed|"; cat "$table"; } | column -t -s '|'
-    echo
+    print_table
     ;;
-  *) echo "usage: verify.sh check|test" >&2; exit 2 ;;
+  races)
+    race_on sqlite "own host, SQLite"
+    race_on postgres "own host, Postgres"
+    race_on postgres-3 "own host, Postgres, 3 replicas"
+    race_on spin-stand-in "stand-ins for Spin"
+    if type -P spin >/dev/null; then race_on spin "spin up"; else not_run races "spin up" "spin is not on the PATH"; fi
+    check runtime/lattice/setup.sh
+    race_on lattice "lattice"
+    print_table
+    ;;
+  *) echo "usage: verify.sh check|test|races" >&2; exit 2 ;;
 esac
 
 echo "$passed passed, $failed failed"

@@ -6,6 +6,7 @@ pub mod browser;
 pub mod checker;
 pub mod chromium;
 pub mod client;
+pub mod crowd;
 pub mod lattice;
 pub mod mail;
 pub mod ports_suite;

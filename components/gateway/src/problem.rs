@@ -74,7 +74,7 @@ codes! {
     PriceChanged = 409 "price_changed" AfterReading "What was shown no longer holds; a new quote is given";
     OutOfStock = 409 "out_of_stock" AfterReading "Too few units are available";
     CartClosed = 409 "cart_closed" Never "The cart became an order or went into another cart";
-    CompletionInProgress = 409 "completion_in_progress" AfterReading "An order is being placed from this cart";
+    CompletionInProgress = 409 "completion_in_progress" AsItIs "An order is being placed from this cart";
     WrongState = 409 "wrong_state" AfterReading "It is not in a state for this";
     ReservationExpired = 409 "reservation_expired" AfterReading "The reserved stock was given back";
     Settled = 409 "settled" Never "The stock was settled already";

@@ -229,6 +229,25 @@ fn guests_have_no_floats_hash_maps_or_unwraps() {
     none(findings);
 }
 
+/// A test's name, as docs/promises.md writes it: three words or more, joined by underscores.
+fn is_name_of_a_test(text: &str) -> bool {
+    text.split('_').count() > 2 && text.bytes().all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'_'))
+}
+
+#[test]
+fn every_test_that_shows_a_promise_exists() {
+    let promises = read(&root().join("docs/promises.md"));
+    let named = promises.split('`').skip(1).step_by(2).filter(|text| is_name_of_a_test(text)).collect::<Vec<_>>();
+    assert!(!named.is_empty(), "the page names tests");
+    let all: String = ["components", "runtime", "tests"]
+        .iter()
+        .flat_map(|dir| files(&root().join(dir), ".rs"))
+        .map(|path| read(&path))
+        .collect();
+    let missing = named.into_iter().filter(|name| !all.contains(&format!("fn {name}("))).map(str::to_owned);
+    none(missing.collect());
+}
+
 #[test]
 fn nothing_is_ignored_unfinished_or_asleep() {
     // Written apart, so that this file does not find itself.

@@ -16,8 +16,10 @@ use souk_kit::{ids, money};
 
 /// First wait for a lost answer, and the shortest between two questions.
 pub const CHECK_DELAY_MIN_MS: i64 = 10_000;
-/// Longest wait between two questions while a payment is younger than a day.
-pub const CHECK_DELAY_MAX_MS: i64 = 60_000;
+/// Longest wait between two questions at first: a provider that comes back is asked within a minute.
+pub const CHECK_DELAY_MAX_MS: i64 = 45_000;
+/// How long it is asked that often: longer than providers are away, and than they keep idempotency keys.
+pub const CHECK_OFTEN_MS: i64 = 3 * DAY_MS;
 /// Longest wait between two questions after that, and for a payment that is only watched.
 pub const CHECK_DELAY_OLD_MS: i64 = 3_600_000;
 /// Wait between two questions while money is held: it may be let go, taken or expire at the provider, and the webhook
@@ -240,7 +242,7 @@ impl Payment {
             return None;
         }
         if self.is_open() || self.is_watched(now) {
-            let longest = if self.is_open() && age < DAY_MS { CHECK_DELAY_MAX_MS } else { CHECK_DELAY_OLD_MS };
+            let longest = if self.is_open() && age < CHECK_OFTEN_MS { CHECK_DELAY_MAX_MS } else { CHECK_DELAY_OLD_MS };
             return Some(now + age.clamp(CHECK_DELAY_MIN_MS, longest));
         }
         self.is_held().then(|| self.next_look(now))

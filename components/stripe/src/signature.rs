@@ -1,8 +1,8 @@
 //! The signature of a webhook: HMAC-SHA256 over the time stamp, a dot and the raw body, in the header
 //! `stripe-signature: t=1492774577,v1=5257a8...,v1=...`.
 //!
-//! Source: <https://docs.stripe.com/webhooks/signature>; the verdicts are those of Stripe's own libraries, which look
-//! at the past alone.
+//! Source: <https://docs.stripe.com/webhooks/signature>; the verdicts are those of Stripe's own libraries, but for two:
+//! they look at the past alone, and some of them take a time that is not written in digits alone.
 
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
@@ -19,6 +19,7 @@ pub const SIGNATURES_MAX: usize = 16;
 pub const SECRETS_MAX: usize = 8;
 
 const HEADER: &str = "stripe-signature";
+const TIME: &str = "t";
 const SCHEME: &str = "v1";
 const DIGEST_BYTES: usize = 32;
 
@@ -52,14 +53,24 @@ fn read(headers: &[(String, String)]) -> Result<Header, HookError> {
     let (Some(value), None) = (values.next(), values.next()) else {
         return Err(malformed("there is not one header stripe-signature"));
     };
-    let parts = || value.split(',').filter_map(|part| part.split_once('='));
-    let (_, at) = parts().find(|(name, _)| *name == "t").ok_or_else(|| malformed("the signature has no time"))?;
+    let mut at = None;
+    let mut signatures = Vec::new();
+    for part in value.split(',') {
+        // What stands behind a second equals sign is not looked at.
+        let mut fields = part.split('=');
+        match (fields.next(), fields.next()) {
+            (Some(TIME | SCHEME), None) => return Err(malformed("a part of the signature has no value")),
+            (Some(TIME), Some(digits)) if at.is_none() => at = Some(digits),
+            (Some(SCHEME), Some(hex)) if signatures.len() < SIGNATURES_MAX => signatures.push(hex),
+            _ => {}
+        }
+    }
+    let at = at.ok_or_else(|| malformed("the signature has no time"))?;
     if at.is_empty() || !at.bytes().all(|byte| byte.is_ascii_digit()) {
         return Err(malformed("the time is not a number"));
     }
     let at = at.parse().map_err(|_| malformed("the time is not a number"))?;
-    let signatures =
-        parts().filter(|(name, _)| *name == SCHEME).take(SIGNATURES_MAX).filter_map(|(_, hex)| digest(hex)).collect();
+    let signatures = signatures.into_iter().filter_map(digest).collect();
     Ok(Header { at, signatures })
 }
 

@@ -16,10 +16,12 @@ use crate::wire::{
 /// How old a call may be when it is repeated under its key: Stripe keeps keys for 24 hours at least, and an hour is
 /// left for clocks and for requests on their way. What is older is only asked about.
 pub const KEY_AGE_MAX_MS: i64 = 23 * 3_600_000;
-/// Keys that one call may use: its own and, after failures that Stripe keeps and repeats, those derived from it.
-pub const KEYS_MAX: u32 = 3;
-/// How long a call must have been stuck for each further key, so that a late effect shows before it is made again.
-pub const KEY_WAIT_MS: i64 = 60_000;
+/// Keys that one call may use: its own and, after failures that Stripe keeps and repeats, those derived from it. The
+/// last is for a call that is 17 hours old; soon after that the first is forgotten.
+pub const KEYS_MAX: u32 = 13;
+/// How old a call must be for its second key, so that a late effect shows before it is made again; twice as old for
+/// each other one. A call that Stripe would let succeed has a new key before it is twice as old.
+pub const KEY_WAIT_MS: i64 = 30_000;
 /// How far Stripe's clock and ours may differ when an object is looked for by when it was made.
 pub const SKEW_SECONDS: i64 = 60;
 /// When the first call for an intent has surely ended.
@@ -91,7 +93,11 @@ pub fn key(first: &str, attempt: u32) -> String {
 
 /// Whether the nth attempt may be made, from one.
 pub fn may_attempt(attempt: u32, asked_at: Instant, now: Instant) -> bool {
-    now.saturating_sub(asked_at) >= KEY_WAIT_MS * i64::from(attempt - 1)
+    match attempt {
+        1 => true,
+        2..=KEYS_MAX => now.saturating_sub(asked_at) >= KEY_WAIT_MS << (attempt - 2),
+        _ => false,
+    }
 }
 
 /// Whether Stripe may have forgotten the key.

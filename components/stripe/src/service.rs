@@ -8,7 +8,7 @@ use souk_kit::ports::{Call, Config};
 use souk_kit::types::{Id, Instant, Money};
 
 use crate::client::{Answer, Client, Ports, mode};
-use crate::domain::{self, Failure, KEYS_MAX, tell, tell_after_write};
+use crate::domain::{self, Failure, tell, tell_after_write};
 use crate::wire::{self, Intent, PAYMENT, Page, Refund, Request, Status};
 use crate::{hook, signature};
 
@@ -163,6 +163,9 @@ pub fn read_hook(ports: &impl Config, call: &Call, hook: &Hook) -> Result<Option
 
 /// Sends a write under its key. A failure that Stripe keeps would be the answer for a day: once the object shows that
 /// nothing came of it, the write is sent under the next key, which derives from the first.
+///
+/// No two keys have an effect: a key is used only after each before it was just answered by a failure that is kept, so
+/// its request is over, and after the object, looked for since, showed that it did nothing.
 fn write<T: DeserializeOwned, F>(
     client: &Client<'_, impl Ports>,
     request: &Request,
@@ -184,7 +187,7 @@ fn write<T: DeserializeOwned, F>(
             Err(_) => return Err(Failure::Unknown(why)),
         }
         attempt += 1;
-        if attempt > KEYS_MAX || !domain::may_attempt(attempt, asked_at, now) {
+        if !domain::may_attempt(attempt, asked_at, now) {
             return Err(Failure::Unknown(why));
         }
     }

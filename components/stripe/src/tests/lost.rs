@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use souk_kit::payment_extension::CapturePolicy;
 
 use super::*;
-use crate::domain::{KEY_AGE_MAX_MS, KEY_WAIT_MS};
+use crate::domain::{KEY_AGE_MAX_MS, KEY_WAIT_MS, KEYS_MAX};
 
 const START_SECONDS: i64 = START / 1_000;
 
@@ -144,14 +144,25 @@ fn a_failure_that_stripe_keeps_is_left_behind_under_a_derived_key() {
 }
 
 #[test]
-fn derived_keys_end() {
-    let (none, stuck) = (page(&[], false), again(500, &broken()));
-    let script = vec![stuck.clone(), answer(200, &none), stuck.clone(), answer(200, &none), stuck, answer(200, &none)];
-    let world = World::new([vec![answer(200, &none)], script].concat());
-    world.ports.advance(2 * KEY_WAIT_MS);
-    assert_eq!(short(&world.refund(500)), "unknown");
-    let writes: Vec<String> = world.sent().into_iter().filter(|line| line.starts_with("POST")).collect();
-    assert_eq!(writes, ["POST refunds CMD", "POST refunds CMD-2", "POST refunds CMD-3"]);
+fn a_call_that_keeps_failing_has_a_new_key_whenever_it_is_twice_as_old() {
+    for (age, keys) in [
+        (KEY_WAIT_MS - 1, 1),
+        (KEY_WAIT_MS, 2),
+        (2 * KEY_WAIT_MS, 3),
+        (4 * KEY_WAIT_MS - 1, 3),
+        (4 * KEY_WAIT_MS, 4),
+        (KEY_AGE_MAX_MS, KEYS_MAX),
+        (2 * KEY_AGE_MAX_MS, KEYS_MAX),
+    ] {
+        let none = answer(200, &page(&[], false));
+        let stuck = (0..keys).flat_map(|_| [again(500, &broken()), none.clone()]);
+        let world = World::new(std::iter::once(none.clone()).chain(stuck).collect());
+        world.ports.advance(age);
+        assert_eq!(short(&world.refund(500)), "unknown");
+        let writes: Vec<String> = world.sent().into_iter().filter(|line| line.starts_with("POST")).collect();
+        let key = |attempt| if attempt == 1 { String::new() } else { format!("-{attempt}") };
+        assert_eq!(writes, (1..=keys).map(|attempt| format!("POST refunds CMD{}", key(attempt))).collect::<Vec<_>>());
+    }
 }
 
 #[test]

@@ -1,5 +1,5 @@
-//! What the tests share: a real shop process, clients of its API and its pages, and the suite that every port
-//! implementation passes.
+//! What the tests share: a real shop process, clients of its API and its pages, a simulated Stripe beside it, and the
+//! suite that every port implementation passes.
 
 pub mod balancer;
 pub mod browser;
@@ -7,10 +7,13 @@ pub mod checker;
 pub mod chromium;
 pub mod client;
 pub mod crowd;
+pub mod folder;
 pub mod lattice;
 pub mod mail;
 pub mod ports_suite;
 pub mod postgres;
 pub mod shop;
 pub mod spin;
+pub mod stripe;
+pub mod time;
 pub mod wait;

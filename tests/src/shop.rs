@@ -16,7 +16,8 @@ use std::{
     time::Duration,
 };
 
-use crate::{balancer::Balancer, lattice::Lattice, postgres::Cluster, wait::eventually_blocking};
+pub use crate::folder::Folder;
+use crate::{balancer::Balancer, lattice::Lattice, postgres::Cluster, time::Time, wait::eventually_blocking};
 
 /// Who runs the shop in tests.
 pub const STAFF_EMAIL: &str = "staff@shop.example";
@@ -45,43 +46,6 @@ pub fn souk() -> Command {
     let path = root().join("target/release/souk");
     assert!(path.exists(), "{} is missing; run `make build`", path.display());
     Command::new(path)
-}
-
-/// A folder that is removed when the test is done.
-pub struct Folder(PathBuf);
-
-impl Folder {
-    /// A new folder below the system's own for such things.
-    pub fn new() -> Self {
-        static COUNT: AtomicU32 = AtomicU32::new(0);
-        let name = format!("souk-test-{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
-        let path = std::env::temp_dir().join(name);
-        fs::create_dir_all(&path).expect("the folder for temporary files takes one more");
-        Self(path)
-    }
-
-    /// Where it is.
-    pub fn path(&self) -> &Path {
-        &self.0
-    }
-
-    /// Leaves it to somebody else to remove.
-    pub fn keep(mut self) -> PathBuf {
-        std::mem::take(&mut self.0)
-    }
-}
-
-impl Default for Folder {
-    fn default() -> Self {
-        Self::new()
-    }
-}
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        // What is left behind by a process that was killed a moment ago is the system's to clean.
-        let _ = fs::remove_dir_all(&self.0);
-    }
 }
 
 /// How often one client may ask a shop.
@@ -211,7 +175,8 @@ pub struct Shop {
     pub database: Option<String>,
     /// What it runs on.
     pub platform: Platform,
-    variables: Vec<(String, String)>,
+    /// What its processes find in theirs: the manifest's variables, and the clock.
+    environment: Vec<(String, String)>,
     replicas: Vec<Option<Replica>>,
     balancer: Option<Balancer>,
     /// The lattice that it is on, if it is, for it alone.
@@ -229,13 +194,27 @@ impl Shop {
         Self::start_on(Platform::of_this_run(), limits, variables)
     }
 
+    /// Starts a shop without products on our own host with SQLite, whose clock the test moves.
+    pub fn start_at(time: &Time, variables: &[(&str, &str)]) -> Self {
+        Self::start_in(time.environment(), Platform::Sqlite, Limits::Lifted, variables)
+    }
+
     /// Starts a shop without products on a platform that the test names.
     pub fn start_on(platform: Platform, limits: Limits, variables: &[(&str, &str)]) -> Self {
+        Self::start_in(Vec::new(), platform, limits, variables)
+    }
+
+    fn start_in(
+        mut environment: Vec<(String, String)>,
+        platform: Platform,
+        limits: Limits,
+        variables: &[(&str, &str)],
+    ) -> Self {
         let folder = Folder::new();
         fs::write(folder.path().join("spin.toml"), manifest(limits)).expect("the manifest can be written");
         let lattice = (platform == Platform::Lattice).then(|| Lattice::lent(limits, variables));
-        let variables =
-            variables.iter().map(|(name, value)| (format!("SPIN_VARIABLE_{name}"), (*value).to_owned())).collect();
+        environment
+            .extend(variables.iter().map(|(name, value)| (format!("SPIN_VARIABLE_{name}"), (*value).to_owned())));
         let (database, balancer) = match platform {
             Platform::Sqlite | Platform::Spin | Platform::SpinStandIn => (None, None),
             Platform::Postgres(replicas) => (Some(Cluster::shared().database()), (replicas > 1).then(Balancer::start)),
@@ -243,7 +222,7 @@ impl Shop {
         };
         let replicas = (0..platform.replicas()).map(|_| None).collect();
         let (url, private) = (String::new(), String::new());
-        let mut shop = Self { url, private, folder, database, platform, variables, replicas, balancer, lattice };
+        let mut shop = Self { url, private, folder, database, platform, environment, replicas, balancer, lattice };
         if let Some(lattice) = &shop.lattice {
             symlink(&lattice.data, shop.data()).expect("a fresh folder takes a link");
             shop.url = lattice.url.clone();
@@ -293,7 +272,7 @@ impl Shop {
             .args(["--manifest".as_ref(), self.manifest().as_os_str()])
             .args(["--data".as_ref(), self.data_of(place).as_os_str()])
             .args(self.database.iter().flat_map(|url| ["--sql", url]))
-            .envs(self.variables.iter().map(|(name, value)| (name, value)))
+            .envs(self.environment.iter().map(|(name, value)| (name, value)))
             .stderr(Stdio::piped())
             .stdout(Stdio::null())
             .spawn()
@@ -333,7 +312,7 @@ impl Shop {
         };
         command
             .envs(self.secrets().iter().map(|(name, value)| (format!("SPIN_VARIABLE_{}", name.to_uppercase()), value)))
-            .envs(self.variables.iter().map(|(name, value)| (name, value)));
+            .envs(self.environment.iter().map(|(name, value)| (name, value)));
         Replica::spin(command, &self.manifest(), &self.data())
     }
 
@@ -420,7 +399,7 @@ impl Shop {
             .args(["--manifest".as_ref(), self.manifest().as_os_str(), "--data".as_ref(), self.data().as_os_str()])
             .args(self.database.iter().flat_map(|url| ["--sql", url]))
             .args(self.platform.is_spin().then(|| format!("--database={}", self.database_file().display())))
-            .envs(self.variables.iter().map(|(name, value)| (name, value)))
+            .envs(self.environment.iter().map(|(name, value)| (name, value)))
             .output()
             .expect("the host starts");
         let printed = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));

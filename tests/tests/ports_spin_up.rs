@@ -18,6 +18,7 @@ use souk_tests::ports_suite::{ALPHA, Backend, Ears, Fixture};
 use souk_tests::shop::{Folder, Replica, root};
 use souk_tests::spin::bindings::exports::souk::shop::{kv, outbox, sql};
 use souk_tests::spin::ports;
+use souk_tests::time::FAKETIME;
 use tokio::sync::{OnceCell, Semaphore, SemaphorePermit};
 
 /// When the cases begin, in milliseconds since 1970.
@@ -38,9 +39,6 @@ const PLATFORM: [&str; 7] = [
     "spin:sqlite/",
     "fermyon:spin/variables@",
 ];
-/// The library of Debian's package `libfaketime`; the dynamic linker knows what `$LIB` is.
-const FAKETIME: &str = "/usr/$LIB/faketime/libfaketimeMT.so.1";
-
 /// A call of a port as the probe reads it (`tests/probe/src/component.rs`).
 #[derive(Serialize)]
 enum Call<'a> {

@@ -1,80 +1,12 @@
 //! The shop with its connector to Stripe, as `souk up` runs it, beside the simulator of Stripe.
 
-use serde_json::{Value, json};
-use souk_providers::{
-    server::{self, Clock, Endpoint, Server},
-    stripe::faults::Fault,
-};
+use serde_json::json;
+use souk_providers::stripe::faults::Fault;
 use souk_tests::{
-    client::{Answer, Client},
-    shop::Shop,
-    wait::{AFTER_A_TIMER, SOON, eventually},
+    client::Client,
+    stripe::Scene,
+    wait::{SOON, eventually},
 };
-
-const KEY: &str = "sk_test_simulator";
-const HOOK_SECRET: &str = "whsec_simulator";
-
-/// A shop with its staff and a guest, and the simulator.
-struct Scene {
-    shop: Shop,
-    staff: Client,
-    guest: Client,
-    stripe: Server,
-}
-
-impl Scene {
-    async fn new(capture: &str) -> Self {
-        let stripe = server::start(0, KEY, 7, Clock::Goes(0)).await.expect("a port is free");
-        let shop = Shop::start(&[
-            ("PAYMENT_PROVIDERS", "stripe"),
-            ("STRIPE_API_BASE", &stripe.url),
-            ("STRIPE_SECRET_KEY", KEY),
-            ("STRIPE_WEBHOOK_SECRETS", HOOK_SECRET),
-            ("CAPTURE", capture),
-        ]);
-        let url = Some(format!("{}/api/v1/hooks/stripe", shop.url));
-        stripe.shared.lock().endpoint = Endpoint { url, secrets: vec![HOOK_SECRET.to_owned()] };
-        Self { staff: Client::staff(&shop).await, guest: Client::guest(&shop), shop, stripe }
-    }
-
-    /// A new cart, checked out with a payment method of Stripe's.
-    async fn buy(&self, variant: &str, method: &str) -> Answer {
-        let (cart, mut body) = self.guest.quoted_cart(variant, 1).await;
-        body["payment"] = json!({"provider": "stripe", "token": method});
-        let path = format!("/api/v1/store/carts/{cart}/checkout");
-        self.guest.post_once(&path, &format!("key-of-{cart}"), &body).await
-    }
-
-    async fn act(&self, order: &str, act: &str, amount: i64) -> Answer {
-        let path = format!("/api/v1/admin/orders/{order}/{act}");
-        let body = json!({"amount": {"amount": amount, "currency": "USD"}});
-        self.staff.post_once(&path, &format!("{act}-{amount}-{order}"), &body).await
-    }
-
-    /// Waits until the order is in this state.
-    async fn becomes(&self, order: &str, state: &str) -> Answer {
-        eventually(AFTER_A_TIMER, state, async || {
-            let read = self.staff.get(&format!("/api/v1/admin/orders/{order}")).await.expect(200);
-            (read.text_at("/state") == state).then_some(read)
-        })
-        .await
-    }
-
-    /// What Stripe has of a kind that this order caused.
-    fn at_stripe(&self, kind: &str, order: &str) -> Vec<Value> {
-        let objects = self.stripe.shared.lock().stripe.objects();
-        let all = |kind: &str| objects[kind].as_array().expect("a kind of objects").clone();
-        let intents: Vec<Value> =
-            all("payment_intents").into_iter().filter(|intent| intent["metadata"]["souk_order"] == order).collect();
-        match kind {
-            "payment_intents" => intents,
-            _ => all(kind)
-                .into_iter()
-                .filter(|object| intents.iter().any(|intent| intent["id"] == object["payment_intent"]))
-                .collect(),
-        }
-    }
-}
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_order_is_paid_and_given_back_at_stripe() {

@@ -22,8 +22,7 @@ pub const CHECK_DELAY_MAX_MS: i64 = 45_000;
 pub const CHECK_OFTEN_MS: i64 = 3 * DAY_MS;
 /// Longest wait between two questions after that, and for a payment that is only watched.
 pub const CHECK_DELAY_OLD_MS: i64 = 3_600_000;
-/// Wait between two questions while money is held: it may be let go, taken or expire at the provider, and the webhook
-/// that says so may be lost.
+/// Wait between two questions while money is held: a webhook that tells of its end at the provider may be lost.
 pub const CHECK_DELAY_HELD_MS: i64 = 6 * CHECK_DELAY_OLD_MS;
 /// The part of a hold's time after which it is taken by itself, in percent: what is left is for a provider that is away.
 pub const TAKEN_AFTER_PERCENT: i64 = 80;

@@ -9,7 +9,7 @@ CHECKOUTS ?= 1000000
 LISTEN ?= 127.0.0.1:3000
 DATA ?= .souk
 
-.PHONY: setup components build composites run spin lattice check test races sim bench golden
+.PHONY: setup components build composites run spin lattice check test races sim figures bench golden
 
 # Installs what a fresh Debian machine lacks: the Rust target and the packages that builds and tests call.
 setup:
@@ -57,6 +57,11 @@ races: composites
 sim: components
 	cargo build --locked --release --workspace --bin sim
 	target/release/sim $(if $(SEED),--run '$(SEED) storm' --trace,--checkouts $(CHECKOUTS))
+
+# Figures about money: webhooks, signatures, double submits, refunds, outages. About twenty minutes; a line for each.
+figures: build
+	@tests/providers/setup.sh
+	FIGURES_PERCENT=100 cargo test --locked --release --workspace --test figures -- --nocapture --test-threads=1
 
 # Ratios against a native program in the same run; also in target/bench.json.
 bench: composites

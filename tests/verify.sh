@@ -80,6 +80,7 @@ case "${1:-}" in
     check tests/providers/setup.sh
     suite providers "simulators" tests --no-fail-fast --test sdks --test connector
     suite providers "own host, SQLite" on sqlite --test providers
+    suite figures "own host, SQLite" on sqlite --test figures -- --nocapture --test-threads=1
     suite ports "test ports" tests --test ports -- kit::
     suite ports "own host, SQLite" tests --test ports -- own_host_on_sqlite::
     suite ports "own host, Postgres" tests --test ports -- own_host_on_postgres::

@@ -3,17 +3,14 @@
 //! The connector runs as native code, and its port `http-out` is a client of HTTP. Both sides live by the simulator's
 //! clock, which stands until a test moves it.
 
+mod support;
+
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
 
 use serde_json::Value;
 use souk_kit::bindings::souk::shop::http_out::{HttpOutError, InResponse, OutRequest};
-use souk_kit::payment_extension::{
-    CapturePolicy, Hook, HookError, ProviderAuthorization, ProviderCommand, ProviderError, ProviderObject,
-    ProviderPayment, ProviderState,
-};
+use souk_kit::payment_extension::{CapturePolicy, Hook, HookError, ProviderCommand, ProviderError, ProviderState};
 use souk_kit::ports::{Call, Config};
-use souk_kit::types::{Actor, Context, Money};
 use souk_providers::random::Random;
 use souk_providers::server::{self, Clock, Server};
 use souk_providers::stripe::faults::Fault;
@@ -22,7 +19,7 @@ use souk_providers::stripe::{HOLD_MS, RefundPolicy, Shopper};
 use souk_stripe::client::Network;
 use souk_stripe::domain::KEY_WAIT_MS;
 use souk_stripe::service;
-use tokio::runtime::Runtime;
+use support::{Outcome, Payment, Wire, asked, call, object, short, usd};
 
 const START: i64 = 1_790_000_000_000;
 const HOUR_MS: i64 = 3_600_000;
@@ -30,35 +27,16 @@ const KEY: &str = "sk_test_simulator";
 /// How often a call is repeated until its effect is known.
 const TRIES_MAX: u32 = 20;
 
-type Outcome = Result<ProviderPayment, ProviderError>;
-
 /// A shop, as far as the connector sees it, and the simulator.
 struct World {
-    runtime: Runtime,
+    wire: Wire,
     server: Server,
-    http: reqwest::Client,
     commands: AtomicU64,
 }
 
 impl Network for World {
     fn send(&self, request: &OutRequest) -> Result<InResponse, HttpOutError> {
-        let method = request.method.parse().expect("a method");
-        let mut sent = self.http.request(method, &request.url).body(request.body.clone());
-        sent = sent.timeout(Duration::from_millis(request.timeout_ms.into()));
-        for (name, value) in &request.headers {
-            sent = sent.header(name, value);
-        }
-        let told = self.runtime.block_on(async {
-            let answer = sent.send().await?;
-            let text = |value: &reqwest::header::HeaderValue| value.to_str().unwrap_or_default().to_owned();
-            let headers = answer.headers().iter().map(|(name, value)| (name.to_string(), text(value))).collect();
-            let status = answer.status().as_u16();
-            Ok::<_, reqwest::Error>(InResponse { status, headers, body: answer.bytes().await?.to_vec() })
-        });
-        told.map_err(|error| {
-            let why = error.to_string();
-            if error.is_connect() { HttpOutError::NotSent(why) } else { HttpOutError::Unknown(why) }
-        })
+        self.wire.send(request)
     }
 }
 
@@ -73,20 +51,11 @@ impl Config for World {
     }
 }
 
-/// One payment of the shop's.
-#[derive(Clone)]
-struct Payment {
-    key: String,
-    reference: String,
-    asked_at: i64,
-}
-
 impl World {
     fn new() -> Self {
-        let runtime = Runtime::new().expect("a runtime starts");
-        let server = runtime.block_on(server::start(0, KEY, 7, Clock::Stands(START))).expect("a port is free");
-        let http = reqwest::Client::builder().no_proxy().build().expect("a client is made");
-        Self { runtime, server, http, commands: AtomicU64::new(0) }
+        let wire = Wire::new();
+        let server = wire.block_on(server::start(0, KEY, 7, Clock::Stands(START))).expect("a port is free");
+        Self { wire, server, commands: AtomicU64::new(0) }
     }
 
     fn now(&self) -> i64 {
@@ -102,8 +71,7 @@ impl World {
     }
 
     fn call(&self) -> Call {
-        let actor = Actor::System("test".to_owned());
-        Call { ctx: Context { request_id: "test".to_owned(), actor, client: String::new() }, now: self.now() }
+        call(self.now())
     }
 
     /// A payment whose intent was just stored.
@@ -118,15 +86,7 @@ impl World {
     }
 
     fn authorize(&self, payment: &Payment, token: &str, capture: CapturePolicy) -> Outcome {
-        let asked = ProviderAuthorization {
-            key: payment.key.clone(),
-            order_id: payment.key.replace("pay", "ord"),
-            amount: usd(2_000),
-            token: token.to_owned(),
-            return_url: "https://shop.example/back".to_owned(),
-            capture,
-            asked_at: payment.asked_at,
-        };
+        let asked = asked(payment, token, capture);
         service::authorize(self, &self.call(), &asked)
     }
 
@@ -176,36 +136,6 @@ impl World {
 
     fn intents(&self, payment: &Payment) -> Vec<Value> {
         self.made("payment_intents", "souk_payment", &payment.key)
-    }
-}
-
-fn usd(minor: i64) -> Money {
-    Money::new(minor, "USD")
-}
-
-fn object(payment: &Payment) -> ProviderObject {
-    let Payment { key, reference, asked_at } = payment.clone();
-    ProviderObject { key, reference, asked_at }
-}
-
-/// An outcome in one line: state, captured and refunded, or the error.
-fn short(outcome: &Outcome) -> String {
-    match outcome {
-        Ok(told) => {
-            let state = match &told.state {
-                ProviderState::Processing => "processing",
-                ProviderState::RequiresAction(_) => "action",
-                ProviderState::Authorized => "authorized",
-                ProviderState::Declined(why) => &why.code,
-                ProviderState::Voided => "voided",
-            };
-            format!("{state} {} {}", told.captured, told.refunded)
-        }
-        Err(ProviderError::Refused(why)) => format!("refused {}", why.code),
-        Err(ProviderError::NotFound) => "not-found".to_owned(),
-        Err(ProviderError::NotSent(_)) => "not-sent".to_owned(),
-        Err(ProviderError::Unknown(_)) => "unknown".to_owned(),
-        Err(error @ (ProviderError::UnknownProvider | ProviderError::Unavailable(_))) => format!("{error:?}"),
     }
 }
 

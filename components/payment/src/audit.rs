@@ -1,4 +1,4 @@
-//! Recomputes what must hold of every payment from its rows, and tells of webhooks that nothing came of.
+//! Recomputes what must hold of every payment from its rows, and tells of what nothing came of in the inbox.
 
 use souk_kit::Sql;
 use souk_kit::ports::Call;

@@ -3,7 +3,7 @@
 mod inbox;
 mod provider;
 
-pub use inbox::{news_due, take_hook};
+pub use inbox::{news_due, provider_changed, take_hook};
 use provider::{Via, ask, send, start, take_in_time};
 use souk_kit::payment::{Authorization, PaymentError, PaymentState, PaymentView};
 use souk_kit::payment_extension::{
@@ -266,22 +266,6 @@ pub fn check_due(ports: &impl Ports, call: &Call, payment_id: &Id) -> Result<(),
         }
     }
     Err(PaymentError::Conflict)
-}
-
-/// A connector heard that its object changed: keeps the fact, then asks. The connector's own word moves nothing.
-pub fn provider_changed(
-    ports: &impl Ports,
-    call: &Call,
-    event_id: &str,
-    provider: &str,
-    payment_id: &Id,
-) -> Result<(), PaymentError> {
-    let loaded = reload(ports, payment_id)?;
-    if loaded.payment.provider != provider {
-        return Err(PaymentError::UnknownProvider);
-    }
-    store::append_fact(ports, event_id, payment_id, provider, call.now).map_err(unavailable)?;
-    ask(ports, call, loaded).map(|_| ())
 }
 
 /// Asks, and goes on with the payment as it is when nobody answers.

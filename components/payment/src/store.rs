@@ -209,22 +209,6 @@ fn insert_transfer(transfer: &Transfer, payment: &Payment, now: Instant) -> Writ
     Write { sql: sql.to_owned(), params, expect: Some(2) }
 }
 
-/// Keeps that a connector said its object changed. A fact that is known already changes nothing.
-pub fn append_fact(
-    ports: &impl Sql,
-    event_id: &str,
-    payment_id: &Id,
-    provider: &str,
-    now: Instant,
-) -> Result<(), SqlError> {
-    let insert = souk_kit::sql::write(
-        "INSERT INTO payment_facts (event_id, payment_id, provider, heard_at) VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING",
-        [event_id.into(), payment_id.into(), provider.into(), now.into()],
-    );
-    let id = format!("fact/{}", ids::digest(&[event_id]));
-    ports.commit(&Batch { id, writes: vec![insert], events: Vec::new() }).map(|_| ())
-}
-
 fn events(step: &Step) -> Vec<NewEvent> {
     let p = &step.next;
     let event = |topic: &str, payload: serde_json::Value, not_before| NewEvent {

@@ -24,10 +24,11 @@ use crate::audit;
 use crate::domain::Kind;
 use crate::service::{self as payments, Providers, Wish};
 
-const MIGRATIONS: [&str; 3] = [
+const MIGRATIONS: [&str; 4] = [
     include_str!("../migrations/0001_payments.sql"),
     include_str!("../migrations/0002_hooks.sql"),
     include_str!("../migrations/0003_take_by.sql"),
+    include_str!("../migrations/0004_drop_facts.sql"),
 ];
 const PAY: &str = "pay_00000000000000000000000000000001";
 const ORD: &str = "ord_00000000000000000000000000000001";
@@ -140,12 +141,25 @@ impl World {
 
     /// Delivers what is due as the host would, and answers what others would hear.
     fn deliver(&self) -> Vec<Event> {
-        let (timers, others): (Vec<Event>, Vec<Event>) =
-            self.ports.take_due_events().into_iter().partition(|event| event.topic == "payment.check-due");
-        for _ in &timers {
-            payments::check_due(self, &self.call(), &PAY.to_owned()).expect("a timer is handled");
+        let mut others = Vec::new();
+        for event in self.ports.take_due_events() {
+            let taken = match event.topic.as_str() {
+                "payment.check-due" => payments::check_due(self, &self.call(), &PAY.to_owned()),
+                "payment.news-due" => self.deliver_news(&event),
+                _ => {
+                    others.push(event);
+                    Ok(())
+                }
+            };
+            taken.expect("a timer is handled");
         }
         others
+    }
+
+    fn deliver_news(&self, event: &Event) -> Result<(), PaymentError> {
+        let payload: serde_json::Value = serde_json::from_str(&event.payload).expect("a payload is JSON");
+        let id = payload["hook_id"].as_str().expect("an id").to_owned();
+        payments::news_due(self, &self.call(), &id, payload["attempt"].as_u64().expect("a number"))
     }
 
     /// Lets timers run until none is left, without any trouble.

@@ -1,6 +1,7 @@
-//! The inbox of webhooks: what each says has changed, and for how long that is tried to be acted upon.
+//! The inbox of webhooks and of connectors' events: what each says has changed, and for how long that is tried to be
+//! acted upon.
 //!
-//! A webhook is a reason to ask the provider and no more: no amount and no state of it ever comes here.
+//! Either is a reason to ask the provider and no more: no amount and no state of it ever comes here.
 
 use souk_kit::ids;
 use souk_kit::payment_extension::News;
@@ -22,16 +23,16 @@ pub const KEPT_MS: i64 = 90 * DAY_MS;
 const DOUBLINGS_MAX: u32 = 12;
 const TEXT_BYTES_MAX: usize = 200;
 
-/// One webhook in the inbox.
+/// One webhook, or one event of a connector, in the inbox.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Received {
     /// `hook_...`, derived from the provider and the event.
     pub id: Id,
     /// Name of the payment provider.
     pub provider: String,
-    /// The provider's id of the event.
+    /// The provider's id of the event, or a digest of ours.
     pub event_id: String,
-    /// The provider's name for the object that changed.
+    /// The provider's name for the object that changed; the payment's id where a connector's event says it.
     pub reference: String,
     /// The payment that the event names.
     pub key: Option<Id>,
@@ -64,6 +65,21 @@ pub fn receive(provider: &str, news: News, now: Instant) -> Result<Received, Str
 }
 
 impl Received {
+    /// What a connector's event says: that the object of this payment changed.
+    pub fn of_event(event_id: &str, provider: &str, payment_id: &Id, now: Instant) -> Self {
+        Self {
+            id: ids::derive("hook", &[provider, event_id]),
+            provider: provider.to_owned(),
+            // The id holds that of a batch, which may be longer than what is kept.
+            event_id: ids::digest(&[event_id]),
+            reference: payment_id.clone(),
+            key: Some(payment_id.clone()),
+            received_at: now,
+            attempts: 0,
+            handled_at: None,
+        }
+    }
+
     /// When to try again after one more failure; none when it has been tried for long enough.
     pub fn retry_at(&self, now: Instant) -> Option<Instant> {
         let delay = (RETRY_DELAY_MIN_MS << self.attempts.min(DOUBLINGS_MAX)).min(RETRY_DELAY_MAX_MS);

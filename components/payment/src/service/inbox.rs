@@ -1,14 +1,15 @@
-//! Webhooks: kept before they are answered, then a reason to ask the provider. Their own word moves nothing.
+//! Webhooks and connectors' events: kept before they are answered, then a reason to ask the provider. Their own word
+//! moves nothing.
 
 use souk_kit::payment::PaymentError;
 use souk_kit::payment_extension::{Hook, HookError};
-use souk_kit::ports::Call;
+use souk_kit::ports::{Call, Sql};
 use souk_kit::sql::SqlError;
 use souk_kit::types::Id;
 
 use super::provider::ask;
 use super::{Ports, reload, unavailable};
-use crate::domain::inbox::receive;
+use crate::domain::inbox::{Received, receive};
 use crate::store::inbox as store;
 
 /// Why a webhook is parked whose object is nobody's.
@@ -18,9 +19,27 @@ const NOBODYS: &str = "no payment is known for it";
 pub fn take_hook(ports: &impl Ports, call: &Call, provider: &str, hook: &Hook) -> Result<(), HookError> {
     let Some(news) = ports.read_hook(&call.ctx, provider, hook)? else { return Ok(()) };
     let hook = receive(provider, news, call.now).map_err(HookError::Malformed)?;
-    match store::insert(ports, &hook) {
+    keep(ports, &hook).map_err(|error| HookError::Unavailable(error.describe()))
+}
+
+/// A connector's event says that its object changed: the same as a webhook that names the payment. The event is
+/// answered for once it is kept, since nobody knows for how long the provider cannot be asked.
+pub fn provider_changed(
+    ports: &impl Sql,
+    call: &Call,
+    event_id: &str,
+    provider: &str,
+    payment_id: &Id,
+) -> Result<(), PaymentError> {
+    let hook = Received::of_event(event_id, provider, payment_id, call.now);
+    keep(ports, &hook).map_err(unavailable)
+}
+
+/// Keeps what was received; what is kept already stays as it is.
+fn keep(ports: &impl Sql, hook: &Received) -> Result<(), SqlError> {
+    match store::insert(ports, hook) {
         Ok(()) | Err(SqlError::GuardMissed(_)) => Ok(()),
-        Err(error) => Err(HookError::Unavailable(error.describe())),
+        Err(error) => Err(error),
     }
 }
 

@@ -30,11 +30,7 @@ fn run(world: &World) -> u32 {
     let mut timers = 0;
     for event in world.ports.take_due_events() {
         let handle = || match event.topic.as_str() {
-            "payment.news-due" => {
-                let payload: serde_json::Value = serde_json::from_str(&event.payload).expect("a payload is JSON");
-                let id = payload["hook_id"].as_str().expect("an id").to_owned();
-                payments::news_due(world, &world.call(), &id, payload["attempt"].as_u64().expect("a number"))
-            }
+            "payment.news-due" => world.deliver_news(&event),
             "payment.check-due" => payments::check_due(world, &world.call(), &PAY.to_owned()),
             _ => Ok(()),
         };
@@ -154,8 +150,30 @@ fn another_provider_has_no_say_in_our_payments() {
     world.alter(|object| object.captured = 60);
     let sent = hook(&format!("evt_1 ref-{PAY} {PAY}"));
     payments::take_hook(&world, &world.call(), "other", &sent).expect("it is genuine");
+    payments::provider_changed(&world, &world.call(), "other/1", "other", &PAY.to_owned()).expect("it is kept");
     run(&world);
-    assert_eq!((amounts(&world), waiting(&world)), ((100, 0, 0), 1));
+    assert_eq!((amounts(&world), waiting(&world)), ((100, 0, 0), 2));
+}
+
+#[test]
+fn what_a_connector_tells_is_kept_once_and_asked_about_when_the_provider_is_back() {
+    let world = World::new();
+    world.opens_as.replace(ProviderState::RequiresAction("/act".to_owned()));
+    let view = world.authorize(CapturePolicy::Manual).expect("an action is a state");
+    assert_eq!((view.state, view.action_url.as_str()), (PaymentState::RequiresAction, "/act"));
+    world.alter(|object| object.state = ProviderState::Authorized);
+    world.troubles(&[Trouble::NotSent; 3]);
+    let batch = "b".repeat(200);
+    let event = format!("connector/{batch}/0");
+    for _ in 0..2 {
+        payments::provider_changed(&world, &world.call(), &event, "test", &PAY.to_owned()).expect("it is kept");
+    }
+    for awaited in [1, 1, 1, 0] {
+        assert_eq!((run(&world), waiting(&world)), (1, awaited));
+        world.ports.advance(4_000);
+    }
+    assert_eq!((amounts(&world), world.get().action_url.as_str()), ((100, 0, 0), ""));
+    assert_eq!(world.ports.integer("SELECT count(*) FROM payment_hooks"), 1);
 }
 
 #[test]

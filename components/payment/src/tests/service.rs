@@ -133,23 +133,6 @@ fn an_answer_that_does_not_fit_is_not_believed() {
 }
 
 #[test]
-fn a_shopper_acts_and_the_connector_tells() {
-    let world = World::new();
-    world.opens_as.replace(ProviderState::RequiresAction("/act".to_owned()));
-    let view = world.authorize(CapturePolicy::Manual).expect("an action is a state");
-    assert_eq!((view.state, view.action_url.as_str()), (PaymentState::RequiresAction, "/act"));
-    world.alter(|object| object.state = ProviderState::Authorized);
-    for _ in 0..2 {
-        payments::provider_changed(&world, &world.call(), "event/1", "test", &PAY.to_owned()).expect("it is heard");
-    }
-    assert_eq!(amounts(&world), (100, 0, 0, false));
-    assert_eq!(world.get().action_url, "");
-    assert_eq!(world.ports.integer("SELECT count(*) FROM payment_facts"), 1);
-    let stranger = payments::provider_changed(&world, &world.call(), "event/2", "paypal", &PAY.to_owned());
-    assert_eq!(stranger, Err(PaymentError::UnknownProvider));
-}
-
-#[test]
 fn captures_and_refunds_are_done_once_however_often_they_are_asked_for() {
     let world = World::new();
     world.authorize(CapturePolicy::Manual).expect("it goes well");
@@ -356,11 +339,13 @@ fn what_was_done_at_the_provider_is_adopted() {
     let world = World::new();
     world.authorize(CapturePolicy::Manual).expect("it goes well");
     world.alter(|object| (object.captured, object.refunded) = (80, 30));
-    payments::provider_changed(&world, &world.call(), "event/1", "test", &PAY.to_owned()).expect("it is heard");
+    payments::provider_changed(&world, &world.call(), "event/1", "test", &PAY.to_owned()).expect("it is kept");
+    world.deliver();
     assert_eq!(amounts(&world), (100, 80, 30, false));
     assert_eq!(world.get().refunds.len(), 1);
     world.alter(|object| object.captured = 10);
-    assert!(payments::provider_changed(&world, &world.call(), "event/2", "test", &PAY.to_owned()).is_err());
+    payments::provider_changed(&world, &world.call(), "event/2", "test", &PAY.to_owned()).expect("it is kept");
+    world.deliver();
     assert_eq!(amounts(&world), (100, 80, 30, false), "less than was confirmed is not believed");
     assert_eq!(world.findings(), ["payment_is_believed"]);
 }

@@ -20,6 +20,9 @@ const LATE_CALL_MILLIS_MAX: i64 = 5 * 60 * 1000;
 /// How long the call that placed an order may take. Until then it needs no help, and news of its payment is its own.
 const PLACE_CALL_MILLIS_MAX: i64 = super::DUE_MILLIS;
 
+/// How often news of a payment is tried before a timer is left to follow it, in about a quarter of a minute.
+const NEWS_TRIES_MAX: u32 = 5;
+
 /// What is read of the payloads of the topics that are heard here.
 #[derive(Deserialize)]
 struct About {
@@ -40,7 +43,7 @@ pub fn handle(ports: &impl Ports, call: &Call, event: &Event) -> Result<(), Stri
     match event.topic.as_str() {
         "payment.settled" if known => Ok(()),
         "order.checkout-due" => due(ports, call, event, loaded.order),
-        "payment.settled" | "payment.changed" => news(ports, call, loaded.order),
+        "payment.settled" | "payment.changed" => news(ports, call, event, loaded.order),
         other => Err(format!("nobody here hears {other}")),
     }
 }
@@ -77,7 +80,7 @@ fn due(ports: &impl Ports, call: &Call, event: &Event, order: Order) -> Result<(
 }
 
 /// News of a payment. What it says is read from the payment itself, so news may come twice and in any order.
-fn news(ports: &impl Ports, call: &Call, order: Order) -> Result<(), String> {
+fn news(ports: &impl Ports, call: &Call, event: &Event, order: Order) -> Result<(), String> {
     let awaited = match order.stage {
         Stage::Pending => order.funds.state.is_some() || call.now - order.placed_at >= PLACE_CALL_MILLIS_MAX,
         Stage::AwaitingAction
@@ -90,6 +93,15 @@ fn news(ports: &impl Ports, call: &Call, order: Order) -> Result<(), String> {
     if !awaited {
         return Ok(()); // the call that places the order hears it at this moment; its timer looks after it otherwise
     }
+    let id = order.id.clone();
+    match follow(ports, call, order) {
+        Err(why) if event.attempt >= NEWS_TRIES_MAX => leave_to_timer(ports, call, event, &id, why),
+        outcome => outcome,
+    }
+}
+
+/// Goes on as the payment now allows, and stores what it tells.
+fn follow(ports: &impl Ports, call: &Call, order: Order) -> Result<(), String> {
     let order = go_on(ports, call, order).map_err(|error| words::order(&error))?;
     match order.stage {
         Stage::Pending | Stage::AwaitingAction | Stage::GivingUp | Stage::Canceling => Ok(()),
@@ -99,6 +111,20 @@ fn news(ports: &impl Ports, call: &Call, order: Order) -> Result<(), String> {
             sync(ports, call, &order)
         }
     }
+}
+
+/// An event is given up after some repeats, and the payment provider may be away for longer: what needs it is left to
+/// a timer, which asks for as long as it takes.
+fn leave_to_timer(ports: &impl Ports, call: &Call, event: &Event, id: &Id, why: String) -> Result<(), String> {
+    let order = super::reload(ports, id).map_err(|error| words::order(&error))?;
+    if order.is_unfinished() {
+        return Ok(()); // it has its timer
+    }
+    if order.stage != Stage::Canceled {
+        return Err(why); // nothing here asks the provider
+    }
+    let at = call.now + super::DUE_MILLIS;
+    store::look_again(ports, id, &ids::digest(&[&event.id]), at).map_err(|error| error.describe())
 }
 
 /// Stores what the payment tells, if it is something new.

@@ -494,6 +494,33 @@ fn an_event_that_comes_twice_does_nothing_twice() {
 }
 
 #[test]
+fn news_are_followed_however_long_the_provider_is_away() {
+    for canceled_before in [true, false] {
+        let world = World::new();
+        world.token.set("tok_pending");
+        let order = order_id(1);
+        world.buy(&order).expect("it waits for the provider");
+        let cancel = || world.ask(&command_id(1), &order, Request::Cancel { reason: String::new() });
+        if canceled_before {
+            assert_eq!(cancel().expect("nothing was held").state, OrderState::Canceled);
+            world.pass_time();
+            world.hold_late(&order);
+            world.away.set(true);
+        } else {
+            world.away.set(true);
+            cancel().expect_err("the provider is away");
+            world.decide(&order, PaymentState::Authorized);
+        }
+        world.pass_time();
+        assert_eq!(world.money(&order).map(|(state, ..)| state), Some(PaymentState::Authorized));
+        world.away.set(false);
+        world.pass_time();
+        assert_eq!(world.order(&order).expect("it is there").stage, Stage::Canceled);
+        world.assert_at_rest();
+    }
+}
+
+#[test]
 fn of_two_decisions_at_one_version_one_is_stored_and_the_other_hears_so() {
     let scenario = &SCENARIOS[0];
     let world = world(scenario);

@@ -36,6 +36,8 @@ pub const STAFF: &str = "usr_00000000000000000000000000000009";
 pub const SHELF: i64 = 5;
 /// What the cart's order costs: 2 x 1000 + 500, 450 of shipping, 19 % on each line and on shipping.
 pub const TOTAL: i64 = 3511;
+/// How often an event is delivered before it is given up, as hosts do.
+const TRIES_MAX: u32 = 10;
 
 /// The orders that tests place.
 pub fn order_id(number: u8) -> String {
@@ -115,6 +117,8 @@ pub struct World<'w> {
     pub verdict: Cell<Option<PaymentState>>,
     /// Whether refunds are refused for good.
     pub keeps_money: Cell<bool>,
+    /// Whether the payment provider is away.
+    pub away: Cell<bool>,
     /// The token that placements carry: `tok_ok`, `tok_declined`, `tok_action`, `tok_pending`.
     pub token: Cell<&'static str>,
 }
@@ -145,6 +149,7 @@ impl<'w> World<'w> {
             quiet: Cell::new(false),
             verdict: Cell::new(None),
             keeps_money: Cell::new(false),
+            away: Cell::new(false),
             token: Cell::new("tok_ok"),
         }
     }
@@ -281,12 +286,12 @@ impl<'w> World<'w> {
         loaded.map(|loaded| loaded.order)
     }
 
-    /// Delivers what is due to order, once each; what fails or dies is delivered again next time.
+    /// Delivers what is due to order, once each; what fails or dies is delivered again next time, up to [`TRIES_MAX`] times.
     pub fn deliver(&self) {
         let mut due = self.late.take();
         due.extend(self.ports.take_due_events());
         due.extend(self.news.take());
-        for event in due {
+        for mut event in due {
             let own = matches!(event.topic.as_str(), "order.checkout-due" | "payment.settled" | "payment.changed");
             if !own {
                 self.heard.borrow_mut().push(event);
@@ -295,7 +300,11 @@ impl<'w> World<'w> {
             let call = self.call(Actor::System("events".to_owned()));
             match self.survive(|| events::handle(self, &call, &event)) {
                 Some(Ok(())) => {}
-                Some(Err(_)) | None => self.late.borrow_mut().push(event),
+                Some(Err(_)) | None => {
+                    assert!(event.attempt < TRIES_MAX, "an event is given up: {event:?}");
+                    event.attempt += 1;
+                    self.late.borrow_mut().push(event);
+                }
             }
         }
     }

@@ -40,6 +40,22 @@ impl World<'_> {
         self.settle(payment, verdict);
     }
 
+    /// An authorization that a slow run had sent off arrives only now, as if there had been no payment before.
+    pub fn hold_late(&self, order: &str) {
+        let mut payments = self.payments.borrow_mut();
+        let payment = payments.get_mut(&payment_id(order)).expect("there is a payment");
+        payment.commands.clear();
+        payment.state = PaymentState::Authorized;
+        payment.authorized = payment.asked.amount.minor;
+        self.tell(payment);
+    }
+
+    /// A call that needs the provider.
+    fn provider<T>(&self, effect: impl FnOnce() -> Result<T, PaymentError>) -> Result<T, PaymentError> {
+        let down = || Err(PaymentError::Unavailable("down".to_owned()));
+        self.point(|| if self.away.get() { down() } else { effect() }, down)
+    }
+
     fn settle(&self, payment: &mut FakePayment, verdict: PaymentState) {
         match payment.state {
             PaymentState::Pending | PaymentState::RequiresAction => {}
@@ -404,7 +420,7 @@ impl Payments for World<'_> {
             payments.insert(asked.payment_id.clone(), payment);
             Ok(answer)
         };
-        self.point(effect, || Err(PaymentError::Unavailable("down".to_owned())))
+        self.provider(effect)
     }
 
     fn refresh(&self, _ctx: &Context, payment_id: &str) -> Result<PaymentView, PaymentError> {
@@ -416,7 +432,7 @@ impl Payments for World<'_> {
             }
             Ok(view(payment))
         };
-        self.point(effect, || Err(PaymentError::Unavailable("down".to_owned())))
+        self.provider(effect)
     }
 
     fn get_payment(&self, _ctx: &Context, payment_id: &str) -> Result<PaymentView, PaymentError> {
@@ -432,12 +448,12 @@ impl Payments for World<'_> {
         amount: &Money,
     ) -> Result<PaymentView, PaymentError> {
         let effect = || self.command(command_id, payment_id, "capture", amount.minor);
-        self.point(effect, || Err(PaymentError::Unavailable("down".to_owned())))
+        self.provider(effect)
     }
 
     fn void(&self, _ctx: &Context, command_id: &str, payment_id: &str) -> Result<PaymentView, PaymentError> {
         let effect = || self.command(command_id, payment_id, "void", 0);
-        self.point(effect, || Err(PaymentError::Unavailable("down".to_owned())))
+        self.provider(effect)
     }
 
     fn refund(
@@ -449,7 +465,7 @@ impl Payments for World<'_> {
         _reason: &str,
     ) -> Result<PaymentView, PaymentError> {
         let effect = || self.command(command_id, payment_id, "refund", amount.minor);
-        self.point(effect, || Err(PaymentError::Unavailable("down".to_owned())))
+        self.provider(effect)
     }
 
     fn list_providers(&self, _ctx: &Context) -> Vec<String> {

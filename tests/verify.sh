@@ -35,6 +35,13 @@ suite() {
   printf '%s|%s|%s|%s|\n' "$suite" "$host" "$ok" "$bad" >>"$table"
 }
 
+# The table of suites.
+show() {
+  echo
+  { echo "suite|host|passed|failed|"; cat "$table"; } | column -t -s '|'
+  echo
+}
+
 # A suite that cannot run here, and why.
 not_run() {
   printf '%s|%s|||not run: %s\n' "$1" "$2" "$3" >>"$table"
@@ -44,6 +51,18 @@ tests() { cargo test --locked --release --workspace "$@"; }
 on() { local platform=$1; shift; SOUK_PLATFORM=$platform tests --no-fail-fast "$@"; }
 in_full() { SOUK_PAIRS=10 "$@"; }
 in_lattice() { (cd runtime/lattice && "$@"); }
+# The failing disk is a workspace of its own, too.
+in_disk() { (cd tests/disk && "$@"); }
+
+# How often the own host is killed, unless the environment says so, and on what: `kills TIMES PLATFORM`.
+kills() { SOUK_KILLS=${SOUK_KILLS:-$1} on "$2" --test crash -- --nocapture; }
+
+# How often the power is cut, how many calls lie between two that fail, and how many disks fail at once, unless the
+# environment says so.
+cuts_and_faults() {
+  SOUK_POWER_CUTS=${SOUK_POWER_CUTS:-$1} SOUK_DISK_STRIDE=${SOUK_DISK_STRIDE:-$2} SOUK_DISKS=${SOUK_DISKS:-$3} \
+    tests --no-fail-fast --test disk -- --nocapture --test-threads=1
+}
 
 # What is shown on Spin, or on what stands in for it: `on_spin PLATFORM HOST`.
 on_spin() {
@@ -59,20 +78,22 @@ race_on() {
   suite pairs "$2" in_full on "$1" --test pairs -- --nocapture
 }
 
-print_table() {
-  echo
-  { echo "suite|host|passed|failed|"; cat "$table"; } | column -t -s '|'
-  echo
-}
-
-if [ "${1:-}" != races ]; then
+# Format and lints.
+tidy() {
   check cargo fmt --all --check
   check in_lattice cargo fmt --check
+  check in_disk cargo fmt --check
   check cargo clippy --locked --release --workspace --all-targets -- -D warnings
-fi
+  check in_disk cargo clippy --locked --release -- -D warnings
+}
+
 case "${1:-}" in
-  check) suite tidy "the repository" tests --test tidy ;;
+  check)
+    tidy
+    suite tidy "the repository" tests --test tidy
+    ;;
   test)
+    tidy
     suite units "native" tests --no-fail-fast --lib --bins \
       --test compose --test faults --test lifecycle --test links --test outage
     suite tidy "the repository" tests --test tidy --test worlds --test wadm
@@ -95,6 +116,8 @@ case "${1:-}" in
     suite races "own host, Postgres, 3 replicas" on postgres-3 --test races
     suite crash "own host, SQLite" on sqlite --test crash -- --nocapture
     suite crash "own host, Postgres, 3 replicas" on postgres-3 --test crash -- --nocapture
+    check in_disk cargo build --locked --release
+    suite "failing disk" "own host, SQLite" tests --test disk -- --nocapture
     suite ports "Spin adapter" tests --test ports_spin --test http_out
     on_spin spin-stand-in "stand-ins for Spin"
     if type -P spin >/dev/null; then
@@ -110,7 +133,7 @@ case "${1:-}" in
     suite races "lattice" on lattice --test races
     suite crash "lattice" on lattice --test crash -- --nocapture
     suite "what is a lattice's own" "lattice" tests --test lattice -- --nocapture
-    print_table
+    show
     ;;
   races)
     race_on sqlite "own host, SQLite"
@@ -120,9 +143,16 @@ case "${1:-}" in
     if type -P spin >/dev/null; then race_on spin "spin up"; else not_run races "spin up" "spin is not on the PATH"; fi
     check runtime/lattice/setup.sh
     race_on lattice "lattice"
-    print_table
+    show
     ;;
-  *) echo "usage: verify.sh check|test|races" >&2; exit 2 ;;
+  crash)
+    suite crash "own host, SQLite" kills 100 sqlite
+    suite crash "own host, Postgres, 3 replicas" kills 50 postgres-3
+    check in_disk cargo build --locked --release
+    suite "failing disk" "own host, SQLite" cuts_and_faults 20 1 16
+    show
+    ;;
+  *) echo "usage: verify.sh check|test|races|crash" >&2; exit 2 ;;
 esac
 
 echo "$passed passed, $failed failed"

@@ -235,6 +235,32 @@ impl Shop {
         shop
     }
 
+    /// Starts a shop on our own host with SQLite whose data are in a folder that the test has made, and may be those of
+    /// another shop that is gone.
+    pub fn start_in(data: &Path) -> Self {
+        let folder = Folder::new();
+        fs::write(folder.path().join("spin.toml"), manifest(Limits::Lifted)).expect("the manifest can be written");
+        symlink(data, folder.path().join("data")).expect("a fresh folder takes a link");
+        if !data.join("cache").exists() {
+            share_compiled_code(data);
+            // Compiling it all again after each power cut would take a minute.
+            fs::File::open(data).and_then(|folder| folder.sync_all()).expect("a folder can be flushed");
+        }
+        let mut shop = Self {
+            url: String::new(),
+            private: String::new(),
+            folder,
+            database: None,
+            platform: Platform::Sqlite,
+            variables: Vec::new(),
+            replicas: vec![None],
+            balancer: None,
+            lattice: None,
+        };
+        shop.launch();
+        shop
+    }
+
     /// Starts it again on the same data: what does not run, on other ports.
     pub fn launch(&mut self) {
         if let Some(lattice) = &mut self.lattice {

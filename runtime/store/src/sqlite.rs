@@ -93,6 +93,7 @@ impl Sqlite {
         std::fs::create_dir_all(directory).with_context(|| format!("cannot make {}", directory.display()))?;
         let lock = lock(directory)?;
         let session = Session::open(&path, access).with_context(|| format!("cannot open {}", path.display()))?;
+        check(session.connection()).with_context(|| format!("cannot trust {}; restore a backup", path.display()))?;
         make_schema(session.connection()).with_context(|| format!("cannot prepare {}", path.display()))?;
         // The names of new files are durable only with their directory.
         File::open(directory)?.sync_all()?;
@@ -324,8 +325,7 @@ fn copy(source: &Connection, to: &Path) -> anyhow::Result<()> {
     anyhow::ensure!(step == rusqlite::backup::StepResult::Done, "the database is busy");
     // One file, complete without a log beside it.
     copy.pragma_update(None, "journal_mode", "DELETE")?;
-    let verdict: String = copy.query_row("PRAGMA quick_check", [], |row| row.get(0))?;
-    anyhow::ensure!(verdict == "ok", "the copy is damaged: {verdict}");
+    check(&copy)?;
     drop(copy);
     File::open(to)?.sync_all()?;
     Ok(())
@@ -341,6 +341,13 @@ fn lock(data: &Path) -> anyhow::Result<File> {
         }
         Err(TryLockError::Error(error)) => Err(error).with_context(|| format!("cannot lock {}", path.display())),
     }
+}
+
+/// Refuses a database with damaged pages. Takes half a second for 100 MB.
+fn check(connection: &Connection) -> anyhow::Result<()> {
+    let verdict: String = connection.query_row("PRAGMA quick_check(1)", [], |row| row.get(0))?;
+    anyhow::ensure!(verdict == "ok", "it is damaged: {verdict}");
+    Ok(())
 }
 
 fn make_schema(connection: &Connection) -> anyhow::Result<()> {
@@ -370,6 +377,14 @@ impl<E> From<rusqlite::Error> for Stop<E> {
     fn from(error: rusqlite::Error) -> Stop<E> {
         Stop::Engine(error)
     }
+}
+
+/// Whether the disk failed, or gave back something else than was written to it.
+fn is_broken(error: &rusqlite::Error) -> bool {
+    matches!(
+        error.sqlite_error_code(),
+        Some(ErrorCode::SystemIoFailure | ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase)
+    )
 }
 
 /// Sorts a failure of SQLite's.

@@ -11,7 +11,7 @@ use rusqlite::OptionalExtension;
 use rusqlite::types::ValueRef;
 
 use super::session::{Access, Session};
-use super::{Stop, classify};
+use super::{Stop, classify, is_broken};
 use crate::engine::Failure;
 use crate::packing::{Cell, Packer, Room};
 use crate::shape::Verb;
@@ -51,7 +51,12 @@ impl Readers {
         }
         answer.map_err(|stop| match stop {
             Stop::Refused(refusal) => refusal,
-            Stop::Engine(error) => E::from(classify(&error)),
+            Stop::Engine(error) => {
+                if is_broken(&error) {
+                    tracing::error!(%error, "the database cannot be read; the call is refused");
+                }
+                E::from(classify(&error))
+            }
         })
     }
 

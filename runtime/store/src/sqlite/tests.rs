@@ -1,4 +1,4 @@
-//! What the store promises beyond the ports: migrations, restarts, dead letters, backups and full disks.
+//! What the store promises beyond the ports: migrations, restarts, dead letters, backups, full and damaged disks.
 //!
 //! The ports' own contract is tested by the port suite in `tests/`.
 
@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::{mpsc, watch};
 
 use super::writer::QUEUE_MAX;
-use super::{Sqlite, Stop, Tx, backup};
+use super::{FILE, Sqlite, Stop, Tx, backup};
 use crate::engine::{Engine, Failure};
 use crate::values::{Batch, Condition, Event, NewEvent, Read, SqlError, Value, Write};
 use crate::{Clock, Database, Deliver, Replay, Settings, Store, Subscribers};
@@ -291,6 +291,26 @@ async fn a_full_disk_is_unavailable_and_heals() {
     assert!(shop.deliver(Ok(())).await.is_empty());
     limit(1_000_000).await.expect("it is set");
     assert_eq!(shop.commit(large("large")).await, Ok(vec![1, 1]));
+}
+
+#[tokio::test]
+async fn damaged_pages_are_never_served() {
+    let mut shop = Shop::open().await;
+    shop.commit(batch("before", vec![item("a", 1)])).await.expect("the disk is well");
+    shop = shop.restart();
+    let file = shop.directory.0.join("data").join(FILE);
+    let mut bytes = std::fs::read(&file).expect("the file is there");
+    bytes[4096..].fill(0xff);
+    std::fs::write(&file, bytes).expect("the file can be written");
+    let read = Read { sql: "SELECT id FROM alpha_items".into(), params: vec![] };
+    let answer = shop.sqlite().query("alpha", &[read], None, soon()).await;
+    assert!(matches!(answer, Err(SqlError::Unavailable(_))), "{answer:?}");
+
+    let Shop { store, directory, .. } = shop;
+    drop(store);
+    let settings = Settings::new(Database::Sqlite(directory.0.join("data")));
+    let refused = Store::open(settings, &prometheus::Registry::new()).err().expect("it is damaged");
+    assert!(format!("{refused:#}").contains("restore a backup"), "{refused:#}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -14,13 +14,13 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use rusqlite::CachedStatement;
 use rusqlite::hooks::Wal;
-use rusqlite::{CachedStatement, ErrorCode};
 use tokio::sync::{Notify, oneshot};
 
 use super::metrics::WriterMetrics;
 use super::session::Session;
-use super::{Stop, classify};
+use super::{Stop, classify, is_broken};
 use crate::clock::Clock;
 use crate::engine::Failure;
 use crate::metrics::Metrics;
@@ -228,11 +228,7 @@ where
 
 /// Ends the process when the storage under the writer cannot be trusted any more.
 fn abort_if_broken(error: &rusqlite::Error) {
-    let broken = matches!(
-        error.sqlite_error_code(),
-        Some(ErrorCode::SystemIoFailure | ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase)
-    );
-    if broken {
+    if is_broken(error) {
         tracing::error!(%error, "the database cannot be written; aborting so that a restart recovers what is durable");
         eprintln!(
             "souk: the database cannot be written ({error}); aborting so that a restart recovers what is durable"

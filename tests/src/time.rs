@@ -7,7 +7,7 @@ use std::{
     time::{SystemTime, UNIX_EPOCH},
 };
 
-use crate::shop::Folder;
+use crate::folder::Folder;
 
 /// The library of Debian's package `libfaketime`; the dynamic linker knows what `$LIB` is.
 pub const FAKETIME: &str = "/usr/$LIB/faketime/libfaketimeMT.so.1";

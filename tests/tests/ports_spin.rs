@@ -9,9 +9,9 @@ use serde_json::json;
 use souk_store::Clock;
 use souk_store::values::{Batch, Condition, Entry, KvError, Read, Snapshot, SqlError};
 use souk_tests::ports_suite::{Backend, Ears, Fixture};
-use souk_tests::shop::{Folder, root};
 use souk_tests::spin::bindings::{Spin, SpinPre};
 use souk_tests::spin::{Granted, Instance, engine, linker, load, ports};
+use souk_tests::{folder::Folder, shop::root};
 use wasmtime::Engine;
 
 /// When the cases begin, in milliseconds since 1970.

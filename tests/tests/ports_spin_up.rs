@@ -15,10 +15,13 @@ use souk::manifest::Manifest;
 use souk_store::Clock;
 use souk_store::values::{Batch, Condition, Entry, KvError, Read, Snapshot, SqlError};
 use souk_tests::ports_suite::{ALPHA, Backend, Ears, Fixture};
-use souk_tests::shop::{Folder, Replica, root};
 use souk_tests::spin::bindings::exports::souk::shop::{kv, outbox, sql};
 use souk_tests::spin::ports;
 use souk_tests::time::FAKETIME;
+use souk_tests::{
+    folder::Folder,
+    shop::{Replica, root},
+};
 use tokio::sync::{OnceCell, Semaphore, SemaphorePermit};
 
 /// When the cases begin, in milliseconds since 1970.

@@ -16,7 +16,7 @@ use wasmtime::component::{Component, types::ComponentFunc};
 
 use crate::{
     call::{Export, Unit},
-    edge::{AUDIT, HTTP, SUBSCRIBER, Typed},
+    edge::{AUDIT, HTTP, RECONCILE, REPAIR, SUBSCRIBER, Typed},
     engine::{Compiled, Engine},
     link::{self, Answer, Named},
     manifest::{self, Finding, Link, Manifest},
@@ -92,6 +92,10 @@ pub struct App {
     pub subscribers: BTreeMap<String, Typed>,
     /// Who checks its own books, by component.
     pub audits: BTreeMap<String, Typed>,
+    /// Who compares its books with somebody's outside, by component.
+    pub reconciles: BTreeMap<String, Typed>,
+    /// Who computes anew what it keeps for speed, by component.
+    pub repairs: BTreeMap<String, Typed>,
     /// Digests of the loaded files by component.
     pub digests: BTreeMap<String, String>,
     /// Whether the database can be asked.
@@ -175,6 +179,8 @@ impl Parts {
             routes: route::Table::new(routes),
             subscribers: BTreeMap::new(),
             audits: BTreeMap::new(),
+            reconciles: BTreeMap::new(),
+            repairs: BTreeMap::new(),
             digests: BTreeMap::new(),
             readiness: host.readiness.clone(),
         };
@@ -185,6 +191,12 @@ impl Parts {
             }
             if part.shape.exports.contains_key(AUDIT) {
                 app.audits.insert(name.clone(), self.typed(unit, AUDIT, "audit", "check")?);
+            }
+            if part.shape.exports.contains_key(RECONCILE) {
+                app.reconciles.insert(name.clone(), self.typed(unit, RECONCILE, "reconcile", "check")?);
+            }
+            if part.shape.exports.contains_key(REPAIR) {
+                app.repairs.insert(name.clone(), self.typed(unit, REPAIR, "repair", "rebuild")?);
             }
             app.digests.insert(name.clone(), part.compiled.digest.clone());
         }

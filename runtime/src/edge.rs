@@ -15,6 +15,10 @@ pub const HTTP: &str = "souk:shop/http@0.1.0";
 pub const SUBSCRIBER: &str = "souk:shop/subscriber@0.1.0";
 /// The interface of those who check their own books.
 pub const AUDIT: &str = "souk:shop/audit@0.1.0";
+/// The interface of a component that compares its books with somebody's outside.
+pub const RECONCILE: &str = "souk:shop/reconcile@0.1.0";
+/// The interface of a component that can compute anew what it keeps for speed.
+pub const REPAIR: &str = "souk:shop/repair@0.1.0";
 
 /// A request as an edge gets it.
 #[derive(ComponentType, Lower)]
@@ -135,8 +139,11 @@ pub struct AuditPage {
 pub type Handle = ((Request,), (Response,));
 /// Parameters and result of `subscriber.handle`.
 pub type Hear = ((Context, Event), (Result<(), String>,));
-/// Parameters and result of `audit.check`.
+/// Parameters and result of `audit.check` and of `reconcile.check`.
 pub type Check = ((Context, Option<String>), (Result<AuditPage, String>,));
+
+/// Parameters and result of `repair.rebuild`.
+pub type Rebuild = ((Context, String), (Result<bool, String>,));
 
 /// A function of a known type that a component exports.
 #[derive(Clone)]

@@ -44,7 +44,12 @@ enum Command {
         json: bool,
     },
     /// Asks every component whether its books add up; exits with 1 when any do not.
-    Audit(Place),
+    Audit {
+        #[command(flatten)]
+        extent: audit::Extent,
+        #[command(flatten)]
+        place: Place,
+    },
     /// Plays a file of HTTP requests against a running server.
     Seed(seed::Seed),
     /// Copies the database to a new file, also while the server runs.
@@ -112,7 +117,7 @@ async fn run(command: Command) -> anyhow::Result<Outcome> {
         Command::Up(up) => up::run(up).await,
         Command::Migrate(place) => migrate::run(&place).await,
         Command::Inspect { place, json } => inspect::run(&place, json),
-        Command::Audit(place) => audit::run(&place).await,
+        Command::Audit { extent, place } => audit::run(&place, extent).await,
         Command::Seed(seed) => seed::run(&seed).await,
         Command::Backup { file, place } => backup::run(&place, &file),
         Command::Compose(compose) => compose::run(&compose),

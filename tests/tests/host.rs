@@ -303,6 +303,39 @@ async fn commands_tell_how_a_shop_stands_while_it_runs_and_after() {
 }
 
 #[tokio::test]
+async fn an_audit_finds_what_was_changed_by_hand_and_repairs_what_is_derived() {
+    let shop = Shop::start(&[]);
+    let (staff, guest) = (Client::staff(&shop).await, Client::guest(&shop));
+    let variant = staff.stocked_variant("teapot", 5).await;
+    let (cart, body) = guest.quoted_cart(&variant, 2).await;
+    guest.post_once(&format!("/api/v1/store/carts/{cart}/checkout"), "one", &body).await.expect(201);
+    let by_hand = |sql: &str| {
+        let db = Connection::open(shop.database_file()).expect("it is a database");
+        db.execute_batch(sql).expect("the test's own statement is fine");
+    };
+    let audit = |words: &[&str]| shop.command(&[&["audit"], words].concat());
+    by_hand("UPDATE catalog_listings SET available = 99");
+    let (sound, printed) = audit(&[]);
+    assert!(!sound && printed.contains("listings_show_what_is_available prod_"), "{printed}");
+    let (sound, printed) = audit(&["--repair"]);
+    assert!(sound && printed.contains("is rebuilt") && printed.contains("and again:"), "{printed}");
+    let listed = guest.get("/api/v1/store/products/teapot").await.expect(200);
+    assert_eq!(listed.integer_at("/variants/0/available"), 3);
+
+    let (sound, printed) = audit(&["--outside"]);
+    assert!(sound && printed.contains("payment, outside: 1 checked, all adds up"), "{printed}");
+    by_hand("UPDATE test_payments_objects SET refunded = refunded + 1");
+    let (sound, printed) = audit(&["--outside"]);
+    assert!(!sound && printed.contains("payment_is_what_its_provider_says pay_"), "{printed}");
+    by_hand("UPDATE test_payments_objects SET refunded = refunded - 1");
+
+    by_hand("DELETE FROM order_orders");
+    let (sound, printed) = audit(&["--repair"]);
+    assert!(!sound && printed.contains("money_is_asked_for_orders_alone ord_"), "what is not derived stays: {printed}");
+    assert!(printed.contains("stock_is_promised_to_orders_alone ord_"), "{printed}");
+}
+
+#[tokio::test]
 async fn the_documentation_that_is_served_is_the_one_that_was_read() {
     let shop = Shop::start(&[]);
     let guest = Client::guest(&shop);

@@ -1,7 +1,7 @@
 //! The component: bindings, conversions and exports.
 #![allow(unsafe_code, reason = "the generated exports are called through the canonical ABI")]
 
-use bindings::exports::souk::shop::{audit, catalog, subscriber};
+use bindings::exports::souk::shop::{audit, catalog, repair, subscriber};
 use souk_kit::events::Event;
 use souk_kit::guest::{Host, report_panics, start};
 use souk_kit::types::{Context, Id, PageRequest};
@@ -137,6 +137,11 @@ impl catalog::Guest for Component {
         stock::get_reservation(&Host, &order_id)
     }
 
+    fn list_reserved_orders(_ctx: Context, after: Id, limit: u32) -> Result<Vec<Id>, CatalogError> {
+        report_panics();
+        stock::reserved_orders(&Host, &after, limit)
+    }
+
     fn restock(ctx: Context, command_id: Id, order_id: Id, lines: Vec<StockLine>) -> Result<(), CatalogError> {
         stock::restock(&Host, &start(ctx), &command_id, &order_id, &lines)
     }
@@ -152,6 +157,12 @@ impl audit::Guest for Component {
         };
         let findings = step.findings.into_iter().map(finding).collect();
         Ok(audit::AuditPage { checked: step.checked, findings, next: step.next })
+    }
+}
+
+impl repair::Guest for Component {
+    fn rebuild(ctx: Context, subject: String) -> Result<bool, String> {
+        service::audit::rebuild(&Host, &start(ctx), &subject)
     }
 }
 

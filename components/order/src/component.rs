@@ -194,6 +194,10 @@ impl Stock for guest::Host {
         catalog::get_reservation(ctx, order_id)
     }
 
+    fn list_reserved_orders(&self, ctx: &Context, after: &str, limit: u32) -> Result<Vec<Id>, CatalogError> {
+        catalog::list_reserved_orders(ctx, after, limit)
+    }
+
     fn restock(
         &self,
         ctx: &Context,
@@ -216,6 +220,10 @@ impl Payments for guest::Host {
 
     fn get_payment(&self, ctx: &Context, payment_id: &str) -> Result<PaymentView, PaymentError> {
         payment::get_payment(ctx, payment_id)
+    }
+
+    fn list_paid_orders(&self, ctx: &Context, after: &str, limit: u32) -> Result<Vec<Id>, PaymentError> {
+        payment::list_paid_orders(ctx, after, limit)
     }
 
     fn capture(

@@ -5,7 +5,7 @@
 use souk_kit::cart::{CartError, CartView};
 use souk_kit::catalog::{CatalogError, Reservation, StockLine};
 use souk_kit::payment::{Authorization, PaymentError, PaymentView};
-use souk_kit::{Config, Context, Money, Sql};
+use souk_kit::{Config, Context, Id, Money, Sql};
 
 /// The carts that orders are made from: see `wit/cart.wit`.
 pub trait Carts {
@@ -34,6 +34,8 @@ pub trait Stock {
     fn release_reservation(&self, ctx: &Context, order_id: &str) -> Result<Reservation, CatalogError>;
     /// Reads what an order holds or held.
     fn get_reservation(&self, ctx: &Context, order_id: &str) -> Result<Reservation, CatalogError>;
+    /// Orders that hold or held stock, by id, after this one.
+    fn list_reserved_orders(&self, ctx: &Context, after: &str, limit: u32) -> Result<Vec<Id>, CatalogError>;
     /// Puts units that an order had taken back on the shelf.
     fn restock(&self, ctx: &Context, command_id: &str, order_id: &str, lines: &[StockLine])
     -> Result<(), CatalogError>;
@@ -47,6 +49,8 @@ pub trait Payments {
     fn refresh(&self, ctx: &Context, payment_id: &str) -> Result<PaymentView, PaymentError>;
     /// Reads a payment.
     fn get_payment(&self, ctx: &Context, payment_id: &str) -> Result<PaymentView, PaymentError>;
+    /// Orders that money was asked for, by id, after this one.
+    fn list_paid_orders(&self, ctx: &Context, after: &str, limit: u32) -> Result<Vec<Id>, PaymentError>;
     /// Takes money that is held.
     fn capture(
         &self,

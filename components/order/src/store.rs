@@ -156,6 +156,15 @@ pub fn ids_after(ports: &impl Sql, after: &str, limit: u32) -> Result<Vec<Id>, S
     Ok(ports.query(&[read(sql, [after.into(), limit.into()])], None)?.results[0].map(|cells| cells.text()))
 }
 
+/// Those of some ids that no order has.
+pub fn unknown(ports: &impl Sql, ids: Vec<Id>) -> Result<Vec<Id>, SqlError> {
+    let places: Vec<String> = (1..=ids.len()).map(|place| format!("${place}")).collect();
+    let sql = format!("SELECT id FROM order_orders WHERE id IN ({})", places.join(", "));
+    let params: Vec<_> = ids.iter().map(Into::into).collect();
+    let known: Vec<Id> = ports.query(&[read(&sql, params)], None)?.results[0].map(|cells| cells.text());
+    Ok(ids.into_iter().filter(|id| !known.contains(id)).collect())
+}
+
 /// The sums of units that a row keeps beside its lines.
 pub fn sums(ports: &impl Sql, order_id: &str) -> Result<Option<(u32, u32, u32)>, SqlError> {
     let sql = "SELECT units, fulfilled, withdrawn FROM order_orders WHERE id = $1";

@@ -1,11 +1,13 @@
 //! Recomputes what must hold of every payment from its rows, and tells of what nothing came of in the inbox.
 
 use souk_kit::Sql;
+use souk_kit::payment_extension::ProviderError;
 use souk_kit::ports::Call;
 use souk_kit::sql::SqlError;
 use souk_kit::types::Instant;
 
-use crate::domain::ledger;
+use crate::domain::{Payment, ledger};
+use crate::service::{self, Ports};
 use crate::store::inbox::{self, Waiting};
 use crate::store::{self, Books};
 
@@ -14,6 +16,9 @@ pub const PAGE_MAX: u32 = 100;
 
 /// How long a payment may await its provider, or a webhook be parked, before the audit tells of it.
 pub const SILENCE_MAX_MS: i64 = 3_600_000;
+
+/// Payments compared with their providers in one step: each is a call outside.
+pub const ASKED_MAX: u32 = 10;
 
 /// Something that does not add up.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -46,6 +51,43 @@ pub fn check(ports: &impl Sql, call: &Call, cursor: Option<&str>) -> Result<Page
     let page =
         if after.starts_with(HOOKS) { check_hooks(ports, call, after) } else { check_payments(ports, call, after) };
     page.map_err(|error| error.describe())
+}
+
+/// Compares the next payments with what their providers say, in the order of their ids; those on their way are left out, since a
+/// later answer settles them. The cursor is the last id that was compared. A provider that cannot be asked ends it.
+pub fn reconcile(ports: &impl Ports, call: &Call, cursor: Option<&str>) -> Result<Page, String> {
+    let books = store::books(ports, cursor.unwrap_or_default(), ASKED_MAX).map_err(|error| error.describe())?;
+    let mut page = Page { checked: 0, findings: Vec::new(), next: None };
+    for Books { payment, .. } in &books {
+        if payment.is_open() || payment.in_flight.is_some() {
+            continue;
+        }
+        page.checked += 1;
+        let said = match service::lookup(ports, call, payment) {
+            Ok(told) => (told.captured, told.refunded),
+            Err(ProviderError::NotFound) => (0, 0),
+            Err(error) => return Err(format!("{} about {}: {error:?}", payment.provider, payment.id)),
+        };
+        if said != (payment.captured, payment.refunded) && is_unchanged(ports, payment)? {
+            let (captured, refunded) = said;
+            page.findings.push(Finding {
+                invariant: "payment_is_what_its_provider_says",
+                subject: payment.id.clone(),
+                detail: format!(
+                    "{} took {captured} and gave back {refunded}, the ledger says {} and {}",
+                    payment.provider, payment.captured, payment.refunded
+                ),
+            });
+        }
+    }
+    page.next = books.last().filter(|_| books.len() == ASKED_MAX as usize).map(|book| book.payment.id.clone());
+    Ok(page)
+}
+
+/// Whether a payment is as it was before its provider was asked.
+fn is_unchanged(ports: &impl Sql, payment: &Payment) -> Result<bool, String> {
+    let now = store::load(ports, &payment.id).map_err(|error| error.describe())?;
+    Ok(now.is_some_and(|loaded| loaded.payment.version == payment.version))
 }
 
 fn check_payments(ports: &impl Sql, call: &Call, after: &str) -> Result<Page, SqlError> {

@@ -1,7 +1,7 @@
 //! The component: bindings, conversions and exports.
 #![allow(unsafe_code, reason = "the generated exports are called through the canonical ABI")]
 
-use bindings::exports::souk::shop::{audit as audit_export, payment as exported, subscriber};
+use bindings::exports::souk::shop::{audit as audit_export, payment as exported, reconcile, subscriber};
 use souk_kit::payment::{self, PaymentError};
 use souk_kit::payment_extension::{
     Hook, HookError, News, ProviderAuthorization, ProviderCommand, ProviderError, ProviderObject, ProviderPayment,
@@ -66,6 +66,11 @@ impl exported::Guest for Component {
         answer(service::get(&guest::Host, &payment_id))
     }
 
+    fn list_paid_orders(_ctx: Context, after: Id, limit: u32) -> Result<Vec<Id>, exported::PaymentError> {
+        guest::report_panics();
+        service::paid_orders(&guest::Host, &after, limit).map_err(refusal)
+    }
+
     fn capture(
         ctx: Context,
         command_id: Id,
@@ -101,14 +106,23 @@ impl exported::Guest for Component {
 
 impl audit_export::Guest for Component {
     fn check(ctx: Context, cursor: Option<String>) -> Result<audit_export::AuditPage, String> {
-        let page = audit::check(&guest::Host, &guest::start(ctx), cursor.as_deref())?;
-        let findings = page.findings.into_iter().map(|finding| audit_export::Finding {
-            invariant: finding.invariant.to_owned(),
-            subject: finding.subject,
-            detail: finding.detail,
-        });
-        Ok(audit_export::AuditPage { checked: page.checked, findings: findings.collect(), next: page.next })
+        audit::check(&guest::Host, &guest::start(ctx), cursor.as_deref()).map(audit_page)
     }
+}
+
+impl reconcile::Guest for Component {
+    fn check(ctx: Context, cursor: Option<String>) -> Result<reconcile::AuditPage, String> {
+        audit::reconcile(&guest::Host, &guest::start(ctx), cursor.as_deref()).map(audit_page)
+    }
+}
+
+fn audit_page(page: audit::Page) -> audit_export::AuditPage {
+    let findings = page.findings.into_iter().map(|finding| audit_export::Finding {
+        invariant: finding.invariant.to_owned(),
+        subject: finding.subject,
+        detail: finding.detail,
+    });
+    audit_export::AuditPage { checked: page.checked, findings: findings.collect(), next: page.next }
 }
 
 impl subscriber::Guest for Component {
@@ -173,16 +187,20 @@ fn answer(
                 .collect(),
             created_at: view.created_at,
         }),
-        Err(error) => Err(match error {
-            PaymentError::Invalid(fields) => exported::PaymentError::Invalid(fields),
-            PaymentError::NotFound => exported::PaymentError::NotFound,
-            PaymentError::UnknownProvider => exported::PaymentError::UnknownProvider,
-            PaymentError::WrongState(of) => exported::PaymentError::WrongState(state(of)),
-            PaymentError::Exceeds(left) => exported::PaymentError::Exceeds(left),
-            PaymentError::Refused(why) => exported::PaymentError::Refused(why),
-            PaymentError::Conflict => exported::PaymentError::Conflict,
-            PaymentError::Unavailable(why) => exported::PaymentError::Unavailable(why),
-        }),
+        Err(error) => Err(refusal(error)),
+    }
+}
+
+fn refusal(error: PaymentError) -> exported::PaymentError {
+    match error {
+        PaymentError::Invalid(fields) => exported::PaymentError::Invalid(fields),
+        PaymentError::NotFound => exported::PaymentError::NotFound,
+        PaymentError::UnknownProvider => exported::PaymentError::UnknownProvider,
+        PaymentError::WrongState(of) => exported::PaymentError::WrongState(state(of)),
+        PaymentError::Exceeds(left) => exported::PaymentError::Exceeds(left),
+        PaymentError::Refused(why) => exported::PaymentError::Refused(why),
+        PaymentError::Conflict => exported::PaymentError::Conflict,
+        PaymentError::Unavailable(why) => exported::PaymentError::Unavailable(why),
     }
 }
 

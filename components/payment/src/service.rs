@@ -4,6 +4,7 @@ mod inbox;
 mod provider;
 
 pub use inbox::{news_due, provider_changed, take_hook};
+pub use provider::lookup;
 use provider::{Via, ask, send, start, take_in_time};
 use souk_kit::payment::{Authorization, PaymentError, PaymentState, PaymentView};
 use souk_kit::payment_extension::{
@@ -18,6 +19,9 @@ use crate::store::{self, Loaded};
 
 /// How often a decision is made anew after another writer came first.
 pub const DECISIONS_MAX: u32 = 4;
+
+/// Orders of one answer to [`paid_orders`].
+const PAID_ORDERS_MAX: u32 = 200;
 
 /// All payment providers by name: see `payment-providers` in `wit/extensions.wit`.
 pub trait Providers {
@@ -145,6 +149,11 @@ pub fn refresh(ports: &impl Ports, call: &Call, payment_id: &Id) -> Result<Payme
 /// Reads a payment.
 pub fn get(ports: &impl Ports, payment_id: &Id) -> Result<PaymentView, PaymentError> {
     reload(ports, payment_id).map(view)
+}
+
+/// Orders that money was asked for, by id, after this one.
+pub fn paid_orders(ports: &impl Sql, after: &Id, limit: u32) -> Result<Vec<Id>, PaymentError> {
+    store::orders_after(ports, after, limit.min(PAID_ORDERS_MAX)).map_err(unavailable)
 }
 
 /// Captures, voids or refunds: reserves, asks the provider, settles. A repeat with the same command id asks about the same command.

@@ -228,6 +228,12 @@ fn events(step: &Step) -> Vec<NewEvent> {
         .collect()
 }
 
+/// Orders with payments, by id, after this one.
+pub fn orders_after(ports: &impl Sql, after: &str, limit: u32) -> Result<Vec<Id>, SqlError> {
+    let sql = "SELECT DISTINCT order_id FROM payment_payments WHERE order_id > $1 ORDER BY order_id LIMIT $2";
+    Ok(ports.query(&[read(sql, [after.into(), limit.into()])], None)?.results[0].map(|cells| cells.text()))
+}
+
 /// What the books say of one payment, for the audit.
 #[derive(Debug)]
 pub struct Books {

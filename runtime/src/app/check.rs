@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::Part;
 use crate::{
-    edge::{AUDIT, Check, HTTP, Handle, Hear, SUBSCRIBER},
+    edge::{AUDIT, Check, HTTP, Handle, Hear, RECONCILE, REPAIR, Rebuild, SUBSCRIBER},
     manifest::{Component, Finding, Link, Manifest},
     ports::{Grants, PORT_INTERFACES},
     providers::check_outbound_host,
@@ -282,6 +282,8 @@ impl Checker<'_> {
             (HTTP, "handle", self.typed::<Handle>(HTTP, "handle")),
             (SUBSCRIBER, "handle", self.typed::<Hear>(SUBSCRIBER, "handle")),
             (AUDIT, "check", self.typed::<Check>(AUDIT, "check")),
+            (RECONCILE, "check", self.typed::<Check>(RECONCILE, "check")),
+            (REPAIR, "rebuild", self.typed::<Rebuild>(REPAIR, "rebuild")),
         ] {
             if let Err(reason) = typed {
                 findings.push(self.finding(format_args!(

@@ -42,7 +42,10 @@ async fn answer(shared: &Shared, host: Host, request: &Request<Incoming>) -> Res
     }
     let store = &host.providers.store;
     let said = match path {
-        audit::PATH => Ok(audit::report(&shared.app.load_full()).await),
+        audit::PATH => {
+            let extent = audit::Extent::asked(request.uri().query().unwrap_or_default());
+            audit::report(&shared.app.load_full(), store, extent).await
+        }
         dead_letters::PATH => dead_letters::list(store).await,
         "/dead-letters/replay" => match request.uri().query().filter(|id| !id.is_empty()).map(str::parse) {
             None => dead_letters::replay(store, None).await,

@@ -1,10 +1,11 @@
 //! The books: every number that is kept is summed again from what it follows from, some subjects at a time.
 
-use crate::values::CatalogError;
+use crate::values::{CatalogError, Visibility};
 use souk_kit::bindings::souk::shop::types::{FieldError, PageRequest};
 use souk_kit::types::Id;
-use souk_kit::{Call, Sql, cursor};
+use souk_kit::{Call, Sql, cursor, ids};
 
+use super::products;
 use crate::store::audit::{self, ListingCheck, ReservationCheck, StockCheck};
 
 /// Subjects that one step checks.
@@ -89,6 +90,20 @@ pub fn check(ports: &impl Sql, call: &Call, from: Option<String>) -> Result<Step
         Some(_) | None => phase.after().map(|phase| cursor::encode(&[phase.text(), ""])),
     };
     Ok(step)
+}
+
+/// Writes a product again as it is, and with it all that lists and search hold of it. False for anything else, and for a
+/// product that was deleted. The text of an error is for a person.
+pub fn rebuild(ports: &impl Sql, call: &Call, subject: &str) -> Result<bool, String> {
+    if !ids::is_id("prod", subject) {
+        return Ok(false);
+    }
+    let product = match products::get_product(ports, subject, Visibility::All) {
+        Err(CatalogError::NotFound) => return Ok(false),
+        found => found.map_err(|error| format!("{error:?}"))?,
+    };
+    products::update_product(ports, call, &product).map_err(|error| format!("{error:?}"))?;
+    Ok(true)
 }
 
 fn start(from: Option<String>) -> Result<(Phase, String), FieldError> {

@@ -14,6 +14,9 @@ use crate::store::Commit;
 use crate::store::stock as store;
 use crate::store::stock::Loaded;
 
+/// Orders of one answer to [`reserved_orders`].
+const RESERVED_ORDERS_MAX: u32 = 200;
+
 /// Promises stock to an order: all lines or none.
 pub fn reserve(
     ports: &impl Sql,
@@ -44,6 +47,11 @@ pub fn release_reservation(ports: &impl Sql, call: &Call, order_id: &Id) -> Resu
 /// Reads what an order holds or held.
 pub fn get_reservation(ports: &impl Sql, order_id: &Id) -> Result<Reservation, CatalogError> {
     store::reservation(ports, order_id)?.reservation.ok_or(CatalogError::NotFound)
+}
+
+/// Orders that hold or held stock, by id, after this one.
+pub fn reserved_orders(ports: &impl Sql, after: &Id, limit: u32) -> Result<Vec<Id>, CatalogError> {
+    store::reserved_orders(ports, after, limit.min(RESERVED_ORDERS_MAX))
 }
 
 /// Hears that a reservation is due. One that was settled is left alone; one whose time has not come is asked about again.

@@ -53,6 +53,13 @@ pub fn reservation(ports: &impl Sql, order_id: &Id) -> Result<Loaded, CatalogErr
     Ok(loaded(&found.results))
 }
 
+/// Orders with a reservation, by id, after this one.
+pub fn reserved_orders(ports: &impl Sql, after: &Id, limit: u32) -> Result<Vec<Id>, CatalogError> {
+    let sql = "SELECT order_id FROM catalog_reservations WHERE order_id > $1 ORDER BY order_id LIMIT $2";
+    let found = query(ports, vec![(sql, vec![after.into(), limit.into()])], None)?;
+    Ok(found.results[0].map(|cells| cells.text()))
+}
+
 /// Reads the reservation of an order and the shelf of some variants: three or four reads in one snapshot.
 pub fn reservation_and_shelf<'a>(
     ports: &impl Sql,

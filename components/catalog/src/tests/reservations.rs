@@ -1,12 +1,13 @@
 //! Stories of stock: promised, sold, given back, expired, returned; with faults at every commit.
 
 use souk_kit::Sql;
-use souk_kit::sql::{Batch, write};
+use souk_kit::sql::{Batch, Value, write};
 use souk_kit::testing::{Fault, TestPorts};
 use souk_kit::types::{Actor, PageRequest};
 
 use super::{assert_sound, audited, id, line, shop_with, staff, units, variant_id};
-use crate::service::{products, stock};
+
+use crate::service::{audit, products, stock};
 use crate::values::{CatalogError, Reservation, ReservationState, Shortage, StockLine, Visibility};
 
 const TTL: u32 = 600;
@@ -319,4 +320,29 @@ fn the_audit_finds_what_does_not_add_up() {
         change(format!("mend/{place}"), undo);
         assert_sound(&ports);
     }
+}
+
+#[test]
+fn what_is_derived_is_rebuilt_and_nothing_else_is_touched() {
+    let ports = shop_with(&[5, 5]);
+    let change = |id: &str, sql: &str| {
+        let writes = vec![write(sql, Vec::<Value>::new())];
+        ports
+            .commit(&Batch { id: id.to_owned(), writes, events: Vec::new() })
+            .expect("the test's own statement is fine");
+    };
+    let product = || id("prod", 1);
+    change("lists", "UPDATE catalog_listings SET available = 99, price_minor = 1");
+    change("categories", "DELETE FROM catalog_category_listings");
+    assert!(!audited(&ports).1.is_empty());
+    assert_eq!(audit::rebuild(&ports, &staff(&ports), &product()), Ok(true));
+    assert_sound(&ports);
+
+    change("stock", "UPDATE catalog_stock SET on_hand = on_hand + 1");
+    let broken = audited(&ports).1;
+    assert!(broken.contains(&"on_hand_equals_movements"));
+    assert_eq!(audit::rebuild(&ports, &staff(&ports), &variant_id(1, 0)), Ok(false));
+    assert_eq!(audit::rebuild(&ports, &staff(&ports), "prod_00000000000000000000000000000077"), Ok(false));
+    assert_eq!(audit::rebuild(&ports, &staff(&ports), &product()), Ok(true));
+    assert!(audited(&ports).1.contains(&"on_hand_equals_movements"), "what was counted stays as it is");
 }

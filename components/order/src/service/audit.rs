@@ -40,18 +40,81 @@ pub struct Page {
     pub next: Option<String>,
 }
 
-/// Checks one page of orders.
+/// Whose word on which orders there are is checked, one after the other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Source {
+    Orders,
+    Catalog,
+    Payment,
+}
+
+impl Source {
+    const ALL: [Self; 3] = [Self::Orders, Self::Catalog, Self::Payment];
+
+    fn text(self) -> &'static str {
+        match self {
+            Self::Orders => "orders",
+            Self::Catalog => "catalog",
+            Self::Payment => "payment",
+        }
+    }
+
+    fn after(self) -> Option<Self> {
+        match self {
+            Self::Orders => Some(Self::Catalog),
+            Self::Catalog => Some(Self::Payment),
+            Self::Payment => None,
+        }
+    }
+}
+
+/// Checks one page: of orders, then of orders that stock is promised to, then of orders that money was asked for.
 pub fn check(ports: &impl Ports, call: &Call, from: Option<String>) -> Result<Page, String> {
     let request = souk_kit::PageRequest { cursor: from, limit: ORDERS_PER_PAGE };
-    let (after, limit) = cursor::decode::<1>(&request).map_err(|error| error.detail)?;
-    let after = after.map_or_else(String::new, |[id]| id);
-    let ids = store::ids_after(ports, &after, limit).map_err(|error| error.describe())?;
-    let mut findings = Vec::new();
-    for id in &ids {
-        findings.extend(check_order(ports, call, id)?);
-    }
-    let next = ids.last().filter(|_| ids.len() == limit as usize).map(|last| cursor::encode(&[last]));
+    let (at, limit) = cursor::decode::<2>(&request).map_err(|error| error.detail)?;
+    let (source, after) = match at {
+        None => (Source::Orders, String::new()),
+        Some([named, id]) => {
+            let source = Source::ALL.into_iter().find(|source| source.text() == named);
+            (source.ok_or("the cursor is not one that this audit gave")?, id)
+        }
+    };
+    let ctx = call.as_system(SELF);
+    let (ids, findings) = match source {
+        Source::Orders => {
+            let ids = store::ids_after(ports, &after, limit).map_err(|error| error.describe())?;
+            let mut findings = Vec::new();
+            for id in &ids {
+                findings.extend(check_order(ports, call, id)?);
+            }
+            (ids, findings)
+        }
+        Source::Catalog => {
+            let ids = ports.list_reserved_orders(&ctx, &after, limit).map_err(|error| words::catalog(&error))?;
+            let findings = strangers(ports, &ids, "stock_is_promised_to_orders_alone")?;
+            (ids, findings)
+        }
+        Source::Payment => {
+            let ids = ports.list_paid_orders(&ctx, &after, limit).map_err(|error| words::payment(&error))?;
+            let findings = strangers(ports, &ids, "money_is_asked_for_orders_alone")?;
+            (ids, findings)
+        }
+    };
+    let next = match ids.last() {
+        Some(last) if ids.len() == limit as usize => Some(cursor::encode(&[source.text(), last])),
+        Some(_) | None => source.after().map(|source| cursor::encode(&[source.text(), ""])),
+    };
     Ok(Page { checked: ids.len() as u64, findings, next })
+}
+
+/// Findings for ids that are no orders: an order is stored before anybody else hears of it.
+fn strangers(ports: &impl Ports, ids: &[Id], invariant: &'static str) -> Result<Vec<Finding>, String> {
+    if ids.is_empty() {
+        return Ok(Vec::new());
+    }
+    let unknown = store::unknown(ports, ids.to_vec()).map_err(|error| error.describe())?;
+    let finding = |subject| Finding { invariant, subject, detail: "there is no such order".to_owned() };
+    Ok(unknown.into_iter().map(finding).collect())
 }
 
 /// Checks one order. What does not fit is looked at only if the order is still as it was afterwards: otherwise the

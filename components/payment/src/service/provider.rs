@@ -60,7 +60,7 @@ fn object(payment: &Payment) -> ProviderObject {
 }
 
 /// Reads the provider's object of a payment.
-fn lookup(ports: &impl Ports, call: &Call, payment: &Payment) -> Result<ProviderPayment, ProviderError> {
+pub fn lookup(ports: &impl Ports, call: &Call, payment: &Payment) -> Result<ProviderPayment, ProviderError> {
     ports.lookup(&call.ctx, &payment.provider, &object(payment))
 }
 

@@ -5,6 +5,7 @@ use souk_kit::payment_extension::{CapturePolicy, ProviderState};
 use souk_kit::testing::Fault;
 
 use super::{ORD, PAY, Trouble, World, asked, wish};
+use crate::audit;
 use crate::domain::{CHECK_AGE_MAX_MS, CHECK_DELAY_HELD_MS, Kind};
 use crate::service as payments;
 
@@ -383,6 +384,21 @@ fn the_audit_tells_of_silence() {
     assert_eq!(world.findings(), Vec::<&str>::new());
     world.ports.advance(1);
     assert_eq!(world.findings(), ["payment_has_news"]);
+}
+
+#[test]
+fn books_that_differ_from_the_providers_are_told_of() {
+    let world = World::new();
+    let outside = || audit::reconcile(&world, &world.call(), None);
+    world.authorize(CapturePolicy::Automatic).expect("it is held and taken");
+    assert_eq!(outside().map(|page| (page.checked, page.findings, page.next)), Ok((1, Vec::new(), None)));
+    world.alter(|object| object.refunded = 30);
+    let page = outside().expect("the provider answers");
+    assert_eq!(page.findings[0].invariant, "payment_is_what_its_provider_says");
+    assert_eq!(page.findings[0].detail, "test took 100 and gave back 30, the ledger says 100 and 0");
+    assert_eq!(world.findings(), Vec::<&str>::new(), "the books add up in themselves");
+    world.troubles(&[Trouble::LostBefore]);
+    assert!(outside().is_err(), "a provider that does not answer agrees to nothing");
 }
 
 /// A story, run with a fault at each of its commits in turn; each of its steps is then done again.

@@ -7,7 +7,7 @@ use souk_kit::catalog::{CatalogError, Reservation, ReservationState, Shortage, S
 use souk_kit::events::Event;
 use souk_kit::payment::{Authorization, PaymentError, PaymentState, PaymentView};
 use souk_kit::payment_extension::{CapturePolicy, Decline};
-use souk_kit::{Actor, Context, Money};
+use souk_kit::{Actor, Context, Id, Money};
 
 use super::{FakeCart, FakePayment, MUG, SHIRT, Shelf, World};
 use crate::domain::payment_id;
@@ -355,6 +355,15 @@ impl Stock for World<'_> {
         self.point(effect, || Err(CatalogError::Unavailable("down".to_owned())))
     }
 
+    fn list_reserved_orders(&self, _ctx: &Context, after: &str, limit: u32) -> Result<Vec<Id>, CatalogError> {
+        let effect = || {
+            let shelf = self.shelf.borrow();
+            let ids = shelf.reservations.keys().filter(|id| id.as_str() > after);
+            Ok(ids.take(limit as usize).cloned().collect())
+        };
+        self.point(effect, || Err(CatalogError::Unavailable("down".to_owned())))
+    }
+
     fn restock(
         &self,
         _ctx: &Context,
@@ -437,6 +446,18 @@ impl Payments for World<'_> {
 
     fn get_payment(&self, _ctx: &Context, payment_id: &str) -> Result<PaymentView, PaymentError> {
         let effect = || self.payments.borrow().get(payment_id).map(view).ok_or(PaymentError::NotFound);
+        self.point(effect, || Err(PaymentError::Unavailable("down".to_owned())))
+    }
+
+    fn list_paid_orders(&self, _ctx: &Context, after: &str, limit: u32) -> Result<Vec<Id>, PaymentError> {
+        let effect = || {
+            let payments = self.payments.borrow();
+            let mut ids: Vec<Id> = payments.values().map(|payment| payment.asked.order_id.clone()).collect();
+            ids.retain(|id| id.as_str() > after);
+            ids.sort();
+            ids.truncate(limit as usize);
+            Ok(ids)
+        };
         self.point(effect, || Err(PaymentError::Unavailable("down".to_owned())))
     }
 

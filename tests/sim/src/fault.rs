@@ -26,15 +26,21 @@ pub enum Fault {
     Paused,
     /// The clock of the host is set forward or back.
     Jumped,
-    /// The outside company is away: for longer than it keeps idempotency keys, or for two hours where a plan says so.
+    /// The clocks of all hosts are set forward past the end of every quote, reservation and checkout.
+    Expired,
+    /// The outside company is away for longer than events are repeated and a checkout lasts.
     Away,
+    /// The outside company is away for longer than it keeps idempotency keys.
+    AwayForDays,
     /// An event that was taken is delivered once more.
     Twice,
+    /// An event is delivered after later ones of other keys.
+    Overtaken,
 }
 
 impl Fault {
     /// Every kind.
-    pub const ALL: [Fault; 10] = [
+    pub const ALL: [Fault; 13] = [
         Fault::Refused,
         Fault::Lost,
         Fault::KilledBefore,
@@ -43,8 +49,11 @@ impl Fault {
         Fault::Late,
         Fault::Paused,
         Fault::Jumped,
+        Fault::Expired,
         Fault::Away,
+        Fault::AwayForDays,
         Fault::Twice,
+        Fault::Overtaken,
     ];
 
     /// Its name on the command line.
@@ -58,8 +67,11 @@ impl Fault {
             Fault::Late => "late",
             Fault::Paused => "paused",
             Fault::Jumped => "jumped",
+            Fault::Expired => "expired",
             Fault::Away => "away",
+            Fault::AwayForDays => "away-for-days",
             Fault::Twice => "twice",
+            Fault::Overtaken => "overtaken",
         }
     }
 
@@ -68,7 +80,8 @@ impl Fault {
         Fault::ALL.into_iter().find(|fault| fault.name() == name)
     }
 
-    fn bit(self) -> usize {
+    /// Its place in [`Fault::ALL`].
+    pub fn place(self) -> usize {
         self as usize
     }
 }
@@ -84,6 +97,9 @@ pub enum Effect {
     Call(u16),
     /// An outside company's connector is called.
     Connector(u16),
+    /// The same, for what lasts so long that it is tried at every call from one function to another, and not at every
+    /// place of it.
+    Company(u16),
     /// A subscriber is given an event.
     Delivery,
     /// A client sends a request.
@@ -94,10 +110,11 @@ impl Effect {
     /// The kinds of fault that apply.
     pub fn faults(self) -> &'static [Fault] {
         match self {
-            Effect::Commit | Effect::Key | Effect::Call(_) => &Fault::ALL[..8],
-            Effect::Connector(_) => &Fault::ALL[..9],
+            Effect::Commit | Effect::Key | Effect::Call(_) => &Fault::ALL[..9],
+            Effect::Connector(_) => &Fault::ALL[..10],
+            Effect::Company(_) => &[Fault::AwayForDays],
             Effect::Delivery => {
-                &[Fault::KilledBefore, Fault::KilledAfter, Fault::Slow, Fault::Late, Fault::Paused, Fault::Twice]
+                &[Fault::KilledBefore, Fault::KilledAfter, Fault::Late, Fault::Paused, Fault::Twice, Fault::Overtaken]
             }
             Effect::Request => &[Fault::Refused, Fault::Lost, Fault::Slow],
         }
@@ -113,6 +130,21 @@ pub struct Step {
     pub ordinal: u8,
     /// What it does.
     pub effect: Effect,
+}
+
+impl Step {
+    /// Where a company that is away for days is counted.
+    pub fn company(self) -> Option<Step> {
+        match self.effect {
+            Effect::Connector(function) => Some(Step { ordinal: 0, effect: Effect::Company(function), ..self }),
+            Effect::Commit
+            | Effect::Key
+            | Effect::Call(_)
+            | Effect::Company(_)
+            | Effect::Delivery
+            | Effect::Request => None,
+        }
+    }
 }
 
 /// Effects of one call that are told apart.
@@ -141,6 +173,11 @@ pub struct Plan {
 }
 
 impl Plan {
+    /// A random world with faults.
+    pub fn storm(seed: u64) -> Plan {
+        Plan { seed, shoppers: SHOPPERS, stormy: true, directives: Vec::new() }
+    }
+
     /// Reads what [`Plan`] is written as: `7 shoppers=40 storm at=1234=lost`.
     pub fn parse(text: &str) -> Result<Plan, String> {
         let mut words = text.split_whitespace();
@@ -216,7 +253,7 @@ impl Coverage {
         let known = self.steps.entry(step).or_insert_with(fresh);
         known.passed += 1;
         if let Some(fault) = fault {
-            known.applied[fault.bit()] += 1;
+            known.applied[fault.place()] += 1;
         }
     }
 
@@ -238,7 +275,7 @@ impl Coverage {
     /// Every step and kind that was not tried yet.
     pub fn missing(&self) -> Vec<(Step, Fault, Sight)> {
         let pairs = self.steps.iter().flat_map(|(step, known)| {
-            let untried = step.effect.faults().iter().filter(|fault| known.applied[fault.bit()] == 0);
+            let untried = step.effect.faults().iter().filter(|fault| known.applied[fault.place()] == 0);
             untried.map(|fault| (*step, *fault, known.sight.clone()))
         });
         pairs.collect()

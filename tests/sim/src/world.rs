@@ -29,13 +29,20 @@ pub const LEASE_MS: i64 = 20_000;
 pub const PATIENCE_MS: i64 = 30_000;
 /// The longest time between two steps of a healthy host.
 const HOP_MS: u64 = 3;
-/// One of how many outages of a connector lasts for longer than a day; the others are one call long.
-const AWAY_ONE_OF: u64 = 20;
+/// One of how many outages that are drawn lasts for hours; the others are one call long.
+const AWAY_ONE_OF: u64 = 5;
+/// One of how many outages that are drawn lasts for days: such a world asks thousands of questions.
+const AWAY_FOR_DAYS_ONE_OF: u64 = 20;
 /// A day.
 pub const DAY_MS: i64 = 86_400_000;
-/// How long a connector is away where a plan says so. A day of that is thousands of questions, and a campaign says so at
-/// hundreds of places; outages of days are drawn in random worlds.
-const AWAY_TOLD_MS: i64 = 2 * 60 * 60 * 1_000;
+const HOUR_MS: i64 = 3_600_000;
+/// How long a connector is away: longer than a failed delivery is repeated, and than a checkout lasts.
+const AWAY_MS: i64 = 40 * 60 * 1_000;
+/// How long a connector is at least away when it is away for days: Stripe keeps idempotency keys for 24 hours. At most a
+/// day longer.
+const AWAY_FOR_DAYS_MS: i64 = DAY_MS + HOUR_MS;
+/// How far all clocks go forward when everything expires. Quotes and reservations end after 15 minutes, checkouts after 30.
+const EXPIRED_MS: i64 = 31 * 60 * 1_000;
 
 /// A future that the world polls.
 pub type Work = Pin<Box<dyn Future<Output = ()> + Send>>;
@@ -136,6 +143,18 @@ pub struct Tally {
     pub deliveries: u64,
     /// Orders that stand at the end.
     pub orders: u64,
+}
+
+impl Tally {
+    /// Adds the figures of another run.
+    pub fn add(&mut self, other: &Tally) {
+        let Tally { checkouts, commits, calls, deliveries, orders } = other;
+        self.checkouts += checkouts;
+        self.commits += commits;
+        self.calls += calls;
+        self.deliveries += deliveries;
+        self.orders += orders;
+    }
 }
 
 /// What a world holds.
@@ -294,7 +313,10 @@ impl World {
             let hop = if host.is_some() { inner.order.below(HOP_MS) } else { 0 };
             (fault, i64::try_from(hop).unwrap_or_default())
         };
-        self.wait(hop).await;
+        // Nobody else has a turn within the same millisecond: it costs a switch of every stack on the way.
+        if hop > 0 {
+            self.wait(hop).await;
+        }
         let connector = match step.effect {
             Effect::Connector(function) => Some(self.shop.functions[usize::from(function)].unit),
             _ => None,
@@ -306,7 +328,7 @@ impl World {
             Some(Fault::Late) => return Verdict::DoSlowly,
             Some(Fault::Twice) => return Verdict::DoTwice,
             Some(Fault::KilledBefore) => self.die(host).await,
-            Some(Fault::Slow) => {
+            Some(Fault::Slow | Fault::Overtaken) => {
                 let delay = self.inner().long();
                 self.wait(delay).await;
             }
@@ -315,10 +337,12 @@ impl World {
                 self.wait(0).await;
             }
             Some(Fault::Jumped) => self.inner().jump(host),
-            Some(Fault::Away) => {
+            Some(Fault::Expired) => self.inner().expire(),
+            Some(Fault::Away) => self.inner().leave(connector, AWAY_MS),
+            Some(Fault::AwayForDays) => {
                 let mut inner = self.inner();
-                let until = inner.now + inner.outage();
-                inner.away.extend(connector.map(|unit| (unit, until)));
+                let outage = AWAY_FOR_DAYS_MS + i64::try_from(inner.chance.below(86_400_000)).unwrap_or_default();
+                inner.leave(connector, outage);
             }
             None => {}
         }
@@ -386,19 +410,19 @@ impl Inner {
         let at = self.effects;
         self.effects += 1;
         let kinds = step.effect.faults();
+        let company = step.company();
         let drawn = (self.rate > 0).then(|| (self.chance.below(self.rate) == 0, self.chance.roll()));
         let told = self.plan.directives.iter().find(|directive| directive.at == at).map(|directive| directive.fault);
+        let lasts = |fault: &Fault| company.is_some_and(|company| company.effect.faults().contains(fault));
         let fault = match (told, drawn) {
-            (Some(fault), _) => Some(fault).filter(|fault| kinds.contains(fault)),
-            (_, Some((true, which))) if self.storm => {
-                let kind = kinds[(which % kinds.len() as u64) as usize];
-                // An outage of days is thousands of questions.
-                let rare = kind == Fault::Away && !which.is_multiple_of(AWAY_ONE_OF);
-                Some(if rare { Fault::Refused } else { kind })
-            }
+            (Some(fault), _) => Some(fault).filter(|fault| kinds.contains(fault) || lasts(fault)),
+            (_, Some((true, which))) if self.storm => Some(pick(kinds, which)),
             _ => None,
         };
-        self.coverage.note(step, &self.plan, at, fault);
+        self.coverage.note(step, &self.plan, at, fault.filter(|fault| kinds.contains(fault)));
+        if let Some(company) = company {
+            self.coverage.note(company, &self.plan, at, fault.filter(lasts));
+        }
         if let Some(fault) = fault {
             self.trace.note(self.now, "fault", fault.name(), "");
         }
@@ -410,10 +434,9 @@ impl Inner {
         1_000 + i64::try_from(self.chance.below(90_000)).unwrap_or_default()
     }
 
-    /// How long a connector is away because of the fault that was decided on last.
-    fn outage(&mut self) -> i64 {
-        let is_told = self.plan.directives.iter().any(|directive| directive.at + 1 == self.effects);
-        if is_told { AWAY_TOLD_MS } else { DAY_MS + i64::try_from(self.chance.below(86_400_000)).unwrap_or_default() }
+    fn leave(&mut self, connector: Option<usize>, millis: i64) {
+        let until = self.now + millis;
+        self.away.extend(connector.map(|unit| (unit, until)));
     }
 
     fn pause(&mut self, host: Option<usize>) {
@@ -439,6 +462,12 @@ impl Inner {
         }
     }
 
+    fn expire(&mut self) {
+        for host in &mut self.hosts {
+            host.offset += EXPIRED_MS;
+        }
+    }
+
     /// Every host is well again.
     pub fn calm(&mut self) {
         self.storm = false;
@@ -456,6 +485,18 @@ impl Inner {
             self.claims.remove(&queue);
         }
         ours
+    }
+}
+
+/// One of the kinds that apply to a step, by a random number. Outages are mostly short: a call that is refused.
+fn pick(kinds: &[Fault], which: u64) -> Fault {
+    let count = kinds.len() as u64;
+    let kind = kinds[(which % count) as usize];
+    let rest = which / count;
+    match kind {
+        Fault::Away if rest.is_multiple_of(AWAY_FOR_DAYS_ONE_OF) => Fault::AwayForDays,
+        Fault::Away if !rest.is_multiple_of(AWAY_ONE_OF) => Fault::Refused,
+        kind => kind,
     }
 }
 

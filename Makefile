@@ -4,8 +4,9 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := run
 
 SOUK := target/release/souk
-# Checkouts that `make sim` makes.
+# Checkouts that `make sim` makes, and how many of its random worlds run twice.
 CHECKOUTS ?= 1000000
+TWICE ?= 1000
 LISTEN ?= 127.0.0.1:3000
 DATA ?= .souk
 
@@ -56,7 +57,7 @@ races: composites
 # The shop under seeded faults: every fault at every step, and random worlds. `make sim SEED=7` shows one world.
 sim: components
 	cargo build --locked --release --workspace --bin sim
-	target/release/sim $(if $(SEED),--run '$(SEED) storm' --trace,--checkouts $(CHECKOUTS))
+	target/release/sim $(if $(SEED),--run '$(SEED) storm' --trace,--checkouts $(CHECKOUTS) --twice $(TWICE))
 
 # Figures about money: webhooks, signatures, double submits, refunds, outages. About twenty minutes; a line for each.
 figures: build

@@ -113,6 +113,96 @@ const ROW_LAWS: &[(&str, &str, &str)] = &[
     ),
 ];
 
+/// What a broken law means for a shop.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Harm {
+    /// More was sold than there is, or stock does not add up.
+    Oversold,
+    /// Something that was promised, answered or stated is gone or never ends.
+    Lost,
+    /// More was taken or given back than was agreed.
+    DoubleCharged,
+    /// Stock stays promised to nobody.
+    LeakedReservation,
+    /// Money stays held for nobody.
+    LeakedHold,
+    /// Any other law.
+    Other,
+}
+
+impl Harm {
+    /// Every kind.
+    pub const ALL: [Harm; 6] =
+        [Harm::Oversold, Harm::Lost, Harm::DoubleCharged, Harm::LeakedReservation, Harm::LeakedHold, Harm::Other];
+
+    /// What a violation means, by the law that it begins with.
+    pub fn of(violation: &str) -> Harm {
+        let law = violation.split_whitespace().next().unwrap_or_default();
+        HARMS.iter().find(|(_, laws)| laws.contains(&law)).map_or(Harm::Other, |(harm, _)| *harm)
+    }
+
+    /// Its name in a report.
+    pub fn name(self) -> &'static str {
+        match self {
+            Harm::Oversold => "oversold",
+            Harm::Lost => "lost",
+            Harm::DoubleCharged => "double-charged",
+            Harm::LeakedReservation => "leaked reservations",
+            Harm::LeakedHold => "leaked holds",
+            Harm::Other => "other",
+        }
+    }
+}
+
+const HARMS: &[(Harm, &[&str])] = &[
+    (
+        Harm::Oversold,
+        &[
+            "stock_is_what_moved",
+            "stock_is_never_negative",
+            "what_came_in_is_here_or_sold",
+            "a_reservation_moves_its_own_units",
+            "an_agreed_order_has_its_stock",
+        ],
+    ),
+    (
+        Harm::Lost,
+        &[
+            "an_answer_is_a_promise",
+            "a_key_has_one_answer",
+            "everything_comes_to_an_end",
+            "an_event_was_given_up",
+            "an_order_is_moving",
+            "an_agreed_order_is_told_once",
+            "every_mail_is_sent",
+            "orders_go_forward",
+        ],
+    ),
+    (
+        Harm::DoubleCharged,
+        &[
+            "a_cart_makes_one_order",
+            "an_agreed_order_has_one_payment",
+            "an_order_adds_up",
+            "payment_amounts_are_in_order",
+            "payments_are_what_commands_did",
+            "the_provider_took_no_amount_twice",
+            "the_provider_does_what_we_asked",
+            "the_provider_says_what_payments_say",
+        ],
+    ),
+    (Harm::LeakedReservation, &["reserved_is_what_orders_hold", "stock_is_promised_to_orders_alone"]),
+    (
+        Harm::LeakedHold,
+        &[
+            "a_canceled_order_holds_nothing",
+            "a_payment_is_open",
+            "the_provider_keeps_money_of_agreed_orders_alone",
+            "the_provider_holds_for_orders_alone",
+        ],
+    ),
+];
+
 /// From which stage an order may go where.
 const STAGES: &[(&str, &[&str])] = &[
     ("pending", &["pending", "awaiting_action", "giving_up", "confirmed"]),

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
 use souk_sim::campaign::{Fleet, Report};
-use souk_sim::fault::{Plan, SHOPPERS};
+use souk_sim::fault::Plan;
 use souk_sim::shop::Shop;
 
 /// Random worlds, by seeds from zero.
@@ -31,7 +31,7 @@ fn shop() -> Arc<Shop> {
 fn run(plans: &[Plan]) -> (Vec<String>, Report) {
     let mut report = Report::default();
     let mut fleet = Fleet::new(&shop(), THREADS).expect("a database opens in memory");
-    let hashes = fleet.hashes(plans, &mut report).expect("the runs end");
+    let hashes = fleet.hashes("worlds", plans, &mut report).expect("the runs end");
     let shown: Vec<String> = report
         .violations
         .iter()
@@ -54,8 +54,7 @@ fn runs_that_break_a_law_without_their_guard_break_none() {
 
 #[test]
 fn random_worlds_end_in_order_and_the_same_seed_gives_the_same_trace() {
-    let plan = |seed| Plan { seed, shoppers: SHOPPERS, stormy: true, directives: Vec::new() };
-    let plans: Vec<Plan> = (0..WORLDS).map(plan).collect();
+    let plans: Vec<Plan> = (0..WORLDS).map(Plan::storm).collect();
     let (first, report) = run(&plans);
     let (again, _) = run(&plans[..TWICE]);
     assert_eq!(first[..TWICE], again);

@@ -12,7 +12,7 @@ use hyper_util::client::legacy::connect::HttpConnector;
 use serde_json::json;
 
 use crate::{
-    shop::Folder,
+    folder::Folder,
     wait::{SOON, eventually},
 };
 

@@ -15,8 +15,9 @@ use std::{
 use serde_json::Value;
 
 use crate::{
+    folder::Folder,
     postgres::{self, Cluster},
-    shop::{Folder, Limits, root, share_compiled_code},
+    shop::{Limits, root, share_compiled_code},
     wait::{SOON, eventually_blocking},
 };
 

@@ -4,14 +4,10 @@ use std::{
     collections::BTreeMap,
     fs,
     io::{BufRead, BufReader},
-    net::SocketAddr,
     os::unix::fs::symlink,
     path::{Path, PathBuf},
     process::{Command, Stdio},
-    sync::{
-        MutexGuard,
-        atomic::{AtomicU32, Ordering},
-    },
+    sync::MutexGuard,
 };
 
 mod replica;
@@ -129,15 +125,15 @@ impl Shop {
 
     /// Starts a shop without products on our own host with SQLite, whose clock the test moves.
     pub fn start_at(time: &Time, variables: &[(&str, &str)]) -> Self {
-        Self::start_in(time.environment(), Platform::Sqlite, Limits::Lifted, variables)
+        Self::start_under(time.environment(), Platform::Sqlite, Limits::Lifted, variables)
     }
 
     /// Starts a shop without products on a platform that the test names.
     pub fn start_on(platform: Platform, limits: Limits, variables: &[(&str, &str)]) -> Self {
-        Self::start_in(Vec::new(), platform, limits, variables)
+        Self::start_under(Vec::new(), platform, limits, variables)
     }
 
-    fn start_in(
+    fn start_under(
         mut environment: Vec<(String, String)>,
         platform: Platform,
         limits: Limits,
@@ -185,7 +181,7 @@ impl Shop {
             folder,
             database: None,
             platform: Platform::Sqlite,
-            variables: Vec::new(),
+            environment: Vec::new(),
             replicas: vec![None],
             balancer: None,
             lattice: None,

@@ -13,7 +13,8 @@ use rusqlite::{Connection, OpenFlags};
 use serde_json::{Value, json};
 use souk_tests::{
     client::Client,
-    shop::{Folder, Limits, Shop, root, souk},
+    folder::Folder,
+    shop::{Limits, Shop, root, souk},
     wait::{SOON, eventually},
 };
 

@@ -12,8 +12,9 @@ use std::{
 
 use souk_tests::{
     client::{Answer, Client},
+    folder::Folder,
     postgres::Cluster,
-    shop::{Folder, root, souk},
+    shop::{root, souk},
     wait::{SOON, eventually},
 };
 

@@ -17,7 +17,8 @@ use std::{
 use serde_json::{Value, json};
 use souk_tests::{
     client::Client,
-    shop::{Folder, Limits, Platform, Shop, root, souk},
+    folder::Folder,
+    shop::{Limits, Platform, Shop, root, souk},
 };
 
 /// Rounds of each kind.

@@ -13,7 +13,7 @@ CREATE TABLE notification_messages (
     due_event  TEXT,
     due_at     BIGINT,
     reference  TEXT   NOT NULL,
-    attempts   BIGINT NOT NULL CHECK (attempts BETWEEN 0 AND 10),
+    attempts   BIGINT NOT NULL CHECK (attempts BETWEEN 0 AND 100),
     resends    BIGINT NOT NULL CHECK (resends >= 0),
     last_error TEXT   NOT NULL,
     created_at BIGINT NOT NULL,

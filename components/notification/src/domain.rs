@@ -11,8 +11,9 @@ use mail::Mail;
 /// Our name in the manifest, with which the ids of our events start.
 const COMPONENT: &str = "notification";
 
-/// How often a message is tried before it is given up, each time that it is asked for.
-pub const ATTEMPTS_MAX: u32 = 10;
+/// How often a message is tried before it is given up, each time that it is asked for: four days, which is longer than
+/// channels are away.
+pub const ATTEMPTS_MAX: u32 = 100;
 
 /// The pause after the first try that failed. It doubles with each further one.
 pub const DELAY_FIRST_MILLIS: i64 = 60 * 1000;
@@ -190,7 +191,8 @@ fn later(attempts: u32, batch_id: &str, now: Instant) -> State {
 /// The pause after this many tries that failed: 1, 2, 4, ... minutes, at most an hour.
 pub fn delay_millis(attempts: u32) -> i64 {
     assert!((1..=ATTEMPTS_MAX).contains(&attempts));
-    (DELAY_FIRST_MILLIS << (attempts - 1)).min(DELAY_MAX_MILLIS)
+    let doubled = (DELAY_MAX_MILLIS / DELAY_FIRST_MILLIS).ilog2() + 1;
+    (DELAY_FIRST_MILLIS << (attempts - 1).min(doubled)).min(DELAY_MAX_MILLIS)
 }
 
 #[cfg(test)]

@@ -61,15 +61,15 @@ fn every_state_meets_every_command() {
     check(
         "
         queued 0 0 | taken   | sent 1 0
-        queued 9 2 | taken   | sent 10 2
+        queued 99 2 | taken  | sent 100 2
         queued 0 0 | refused | failed 1 0 refused: no such person
         queued 0 0 | away    | queued 1 0 after 60000 unavailable: later
         queued 1 0 | away    | queued 2 0 after 120000 unavailable: later
         queued 6 0 | away    | queued 7 0 after 3600000 unavailable: later
         queued 8 0 | away    | queued 9 0 after 3600000 unavailable: later
-        queued 9 0 | away    | failed 10 0 unavailable: later
+        queued 99 0 | away   | failed 100 0 unavailable: later
         queued 0 0 | unknown | queued 1 0 after 60000 no channel has the configured name
-        queued 9 0 | unknown | failed 10 0 no channel has the configured name
+        queued 99 0 | unknown | failed 100 0 no channel has the configured name
         queued 3 1 | resend  | queued 0 2 after 0
 
         sent 1 0   | taken   | NotQueued
@@ -90,7 +90,9 @@ fn every_state_meets_every_command() {
 #[test]
 fn pauses_double_up_to_an_hour() {
     let minutes: Vec<i64> = (1..ATTEMPTS_MAX).map(|attempts| delay_millis(attempts) / 60_000).collect();
-    assert_eq!(minutes, [1, 2, 4, 8, 16, 32, 60, 60, 60]);
+    assert_eq!(minutes[..7], [1, 2, 4, 8, 16, 32, 60]);
+    assert!(minutes[7..].iter().all(|minutes| *minutes == 60));
+    assert_eq!(minutes.iter().sum::<i64>() / 1_440, 3, "it is given up on the fourth day");
 }
 
 #[test]

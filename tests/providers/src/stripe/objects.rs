@@ -128,11 +128,13 @@ impl Charge {
         let failure = self.failure.as_ref();
         json!({
             "id": self.id, "object": "charge", "amount": self.amount, "amount_captured": self.captured,
-            "amount_refunded": self.refunded, "captured": self.captured > 0, "created": self.created,
+            "amount_refunded": self.refunded, "billing_details": {}, "captured": self.captured > 0, "created": self.created,
             "currency": self.currency, "disputed": false, "failure_code": failure.map(|error| &error["code"]),
-            "failure_message": failure.map(|error| &error["message"]), "livemode": false, "paid": failure.is_none(),
-            "payment_intent": self.intent, "refunded": self.refunded >= self.amount,
-            "payment_method_details": {"type": "card", "card": {"capture_before": self.capture_before}},
+            "failure_message": failure.map(|error| &error["message"]), "livemode": false, "metadata": {},
+            "paid": failure.is_none(), "payment_intent": self.intent, "refunded": self.refunded >= self.amount,
+            "payment_method_details": {"type": "card", "card": {
+                "capture_before": self.capture_before, "exp_month": 12, "exp_year": 2034,
+            }},
             "status": if failure.is_none() { "succeeded" } else { "failed" },
         })
     }

@@ -34,7 +34,7 @@ pub enum Step {
     },
     /// The payment provider will not give the money back: the order stays as it was agreed.
     Stay(Decline),
-    /// Everything the order held is let go.
+    /// Everything the order held is let go, except money that the provider refused to give back.
     Undone {
         /// The payment as it told; none when there never was one.
         funds: Option<Funds>,
@@ -280,6 +280,9 @@ fn undone(change: &mut Change, funds: Option<Funds>, announce: bool, now: Instan
     next.announce |= announce;
     let open = next.open.take();
     change.entries.push(("canceled", next.cancel_reason.clone()));
+    if next.funds.held() + next.funds.refundable() > 0 {
+        change.entries.push(("money_owed", String::new()));
+    }
     if next.announce {
         change.facts.push(Fact::Canceled);
     }

@@ -2,10 +2,11 @@
 
 use serde::Deserialize;
 use souk_kit::events::Event;
-use souk_kit::payment::PaymentState;
+use souk_kit::payment::{PaymentError, PaymentState};
 use souk_kit::{Call, Id, ids};
 
-use super::{commit, go_on, saga, sync_name, undo, words};
+use super::undo::{self, Money};
+use super::{commit, go_on, saga, sync_name, words};
 use crate::domain::decide::Step;
 use crate::domain::{Order, Stage, funds_of};
 use crate::ports::Ports;
@@ -16,6 +17,14 @@ const LOOK_MILLIS_MAX: i64 = 60 * 60 * 1000;
 
 /// How long the calls that an order's run had sent off may still have effects after it was canceled.
 const LATE_CALL_MILLIS_MAX: i64 = 5 * 60 * 1000;
+
+/// Longest wait between two attempts to get money back that the provider keeps for a canceled order.
+const KEPT_LOOK_MILLIS_MAX: i64 = DAY_MILLIS;
+
+/// How long after the cancellation that is attempted. The audit tells of it all the while, and afterwards.
+const KEPT_MILLIS_MAX: i64 = 30 * DAY_MILLIS;
+
+const DAY_MILLIS: i64 = 24 * 60 * 60 * 1000;
 
 /// How long the call that placed an order may take. Until then it needs no help, and news of its payment is its own.
 const PLACE_CALL_MILLIS_MAX: i64 = super::DUE_MILLIS;
@@ -57,26 +66,45 @@ fn due(ports: &impl Ports, call: &Call, event: &Event, order: Order) -> Result<(
         | Stage::GivingUp
         | Stage::Confirmed
         | Stage::Canceling
-        | Stage::Completed => go_on(ports, call, order).and_then(|order| {
-            // The run that confirmed it may have ended before it told the cart.
-            let confirmed = order.confirmed_at.is_some() && !order.stage.is_moving();
-            if confirmed { saga::close_cart(ports, call, &order) } else { Ok(()) }
-        }),
-        Stage::Canceled => undo::let_everything_go(ports, call, &order).map(|_| ()),
+        | Stage::Completed => go_on(ports, call, order)
+            .and_then(|order| {
+                // The run that confirmed it may have ended before it told the cart.
+                let confirmed = order.confirmed_at.is_some() && !order.stage.is_moving();
+                if confirmed { saga::close_cart(ports, call, &order) } else { Ok(()) }
+            })
+            .map(|()| Money::Gone(None))
+            .map_err(|error| words::order(&error)),
+        Stage::Canceled => mend(ports, call, &order),
     };
     let order = super::reload(ports, &id).map_err(|error| words::order(&error))?;
-    let next = if order.is_unfinished() || outcome.is_err() {
-        let since = order.open.as_ref().map_or(order.placed_at, |open| open.opened_at);
-        Some(call.now + (call.now - since).clamp(super::DUE_MILLIS, LOOK_MILLIS_MAX))
-    } else {
+    let next = match outcome {
+        Ok(Money::Kept(..)) => return ask_for_kept_money(ports, call, &order),
         // A call that was on its way while the order was canceled may have held something since.
-        order.canceled_at.map(|at| at + LATE_CALL_MILLIS_MAX).filter(|at| call.now < *at)
+        Ok(Money::Gone(_)) if !order.is_unfinished() => {
+            order.canceled_at.map(|at| at + LATE_CALL_MILLIS_MAX).filter(|at| call.now < *at)
+        }
+        Ok(Money::Gone(_) | Money::OnItsWay) | Err(_) => {
+            let since = order.open.as_ref().map_or(order.placed_at, |open| open.opened_at);
+            Some(call.now + (call.now - since).clamp(super::DUE_MILLIS, LOOK_MILLIS_MAX))
+        }
     };
     match next {
         None => Ok(()),
         // The event that asks for the next one names it, so that a redelivery sets no second timer.
         Some(at) => store::look_again(ports, &id, &ids::digest(&[&event.id]), at).map_err(|error| error.describe()),
     }
+}
+
+/// Sets the timer for the next attempt to get money back for a canceled order: after an hour, then after twice the
+/// time. Timers stand on full hours and are named by them, so that whatever asks for one there is one.
+fn ask_for_kept_money(ports: &impl Ports, call: &Call, order: &Order) -> Result<(), String> {
+    let since = order.canceled_at.unwrap_or(order.placed_at);
+    if call.now - since > KEPT_MILLIS_MAX {
+        return Ok(());
+    }
+    let wait = (call.now - since).clamp(undo::REFUSAL_MILLIS, KEPT_LOOK_MILLIS_MAX);
+    let at = (call.now + wait) / undo::REFUSAL_MILLIS * undo::REFUSAL_MILLIS;
+    store::look_again(ports, &order.id, &at.to_string(), at).map_err(|error| error.describe())
 }
 
 /// News of a payment. What it says is read from the payment itself, so news may come twice and in any order.
@@ -106,11 +134,18 @@ fn follow(ports: &impl Ports, call: &Call, order: Order) -> Result<(), String> {
     match order.stage {
         Stage::Pending | Stage::AwaitingAction | Stage::GivingUp | Stage::Canceling => Ok(()),
         Stage::Confirmed | Stage::Completed => sync(ports, call, &order),
-        Stage::Canceled => {
-            undo::let_everything_go(ports, call, &order).map_err(|error| words::order(&error))?;
-            sync(ports, call, &order)
-        }
+        Stage::Canceled => match mend(ports, call, &order)? {
+            Money::Kept(..) => ask_for_kept_money(ports, call, &order),
+            Money::Gone(_) | Money::OnItsWay => Ok(()),
+        },
     }
+}
+
+/// Lets go of what an order has held since it was canceled, and stores what the payment tells of it.
+fn mend(ports: &impl Ports, call: &Call, order: &Order) -> Result<Money, String> {
+    let money = undo::let_everything_go(ports, call, order).map_err(|error| words::order(&error))?;
+    sync(ports, call, order)?;
+    Ok(money)
 }
 
 /// An event is given up after some repeats, and the payment provider may be away for longer: what needs it is left to
@@ -134,6 +169,7 @@ fn sync(ports: &impl Ports, call: &Call, order: &Order) -> Result<(), String> {
     }
     let payment = match ports.get_payment(&call.as_system(super::SELF), &order.payment_id()) {
         Ok(payment) => payment,
+        Err(PaymentError::NotFound) => return Ok(()), // it was canceled before any money was asked for
         Err(error) => return Err(words::payment(&error)),
     };
     let funds = funds_of(order, &payment)?;

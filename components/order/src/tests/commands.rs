@@ -1,5 +1,6 @@
 //! What staff is told: cancel, capture, refund, ship.
 
+use souk_kit::cart::CartState;
 use souk_kit::order::{FulfillmentLine, FulfillmentStatus, OrderError, OrderState, OrderView, PaymentStatus};
 use souk_kit::payment::PaymentState;
 use souk_kit::{Actor, Money};
@@ -174,9 +175,51 @@ fn what_the_provider_refuses_for_good_stays_refused() {
     assert_eq!((order.state, order.refunded, order.cancel_reason.as_str()), (OrderState::Confirmed, 0, ""));
     assert_eq!(world.units(SHIRT), (SHELF - 2, 0));
     world.keeps_money.set(false);
+    let again = world.ask(&command_id(1), &order_id(1), cancel.clone());
+    assert_eq!(told(&again), "PaymentRefused rejected", "the command has ended");
     assert_eq!(told(&world.ask(&command_id(3), &order_id(1), cancel)), "canceled, refunded, none, 3511 3511");
     world.pass_time();
     world.assert_at_rest();
+}
+
+/// A checkout that its shopper cancels when its money has just been taken, at a provider that gives nothing back.
+fn canceled_and_kept<'w>() -> World<'w> {
+    let world = World::new();
+    world.token.set("tok_pending");
+    world.buy(&order_id(1)).expect("its payment is awaited");
+    world.decide(&order_id(1), PaymentState::Authorized);
+    world.keeps_money.set(true);
+    let cancel = Request::Cancel { reason: "no".to_owned() };
+    let outcome = command::execute(&world, &world.guest(), &command_id(1), &order_id(1), cancel);
+    assert_eq!(told(&outcome), "canceled, paid, none, 3511 0");
+    world
+}
+
+#[test]
+fn a_checkout_ends_without_the_money_that_is_kept_and_asks_for_it_until_it_comes() {
+    let world = canceled_and_kept();
+    assert_eq!((world.units(SHIRT), world.units(MUG)), ((SHELF, 0), (SHELF, 0)), "its stock is on the shelf");
+    assert_eq!(world.cart_state(), CartState::Open);
+    let found: Vec<_> = world.audit().iter().map(|finding| finding.invariant).collect();
+    assert_eq!(found, ["a_canceled_order_holds_nothing"]);
+    world.pass_time();
+    assert!((3..=10).contains(&world.refusals(&order_id(1))), "{} attempts", world.refusals(&order_id(1)));
+    world.keeps_money.set(false);
+    world.pass_days(1);
+    assert_eq!(world.money(&order_id(1)), Some((PaymentState::Authorized, TOTAL, TOTAL, TOTAL)));
+    assert_eq!(world.order(&order_id(1)).expect("it is there").funds.refunded, TOTAL, "the order tells it");
+    world.assert_at_rest();
+}
+
+#[test]
+fn money_that_is_kept_for_a_month_is_left_to_the_audit() {
+    let world = canceled_and_kept();
+    world.pass_days(40);
+    let attempts = world.refusals(&order_id(1));
+    assert!((30..=45).contains(&attempts), "{attempts} attempts in a month");
+    world.pass_days(10);
+    assert_eq!(world.refusals(&order_id(1)), attempts, "nobody asks any more");
+    assert_eq!(world.audit().len(), 1, "and the audit still tells");
 }
 
 #[test]

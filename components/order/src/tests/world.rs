@@ -88,6 +88,7 @@ struct FakePayment {
     refunded: i64,
     decline: Option<Decline>,
     commands: BTreeMap<String, (&'static str, i64)>,
+    refused: BTreeSet<String>,
 }
 
 #[derive(Default)]
@@ -189,6 +190,11 @@ impl<'w> World<'w> {
     pub fn money(&self, order: &str) -> Option<(PaymentState, i64, i64, i64)> {
         let payments = self.payments.borrow();
         payments.get(&payment_id(order)).map(|p| (p.state, p.authorized, p.captured, p.refunded))
+    }
+
+    /// How many refunds of an order were refused.
+    pub fn refusals(&self, order: &str) -> usize {
+        self.payments.borrow()[&payment_id(order)].refused.len()
     }
 
     /// How many payments there ever were.
@@ -313,6 +319,14 @@ impl<'w> World<'w> {
     pub fn pass_time(&self) {
         for minutes in [1, 1, 1, 2, 3, 5, 10, 20, 40, 61, 61, 61, 61, 61] {
             self.ports.advance(minutes * 60_000);
+            self.deliver();
+        }
+    }
+
+    /// Lets days pass, an hour at a time.
+    pub fn pass_days(&self, days: u32) {
+        for _ in 0..days * 24 {
+            self.ports.advance(3_600_000);
             self.deliver();
         }
     }

@@ -1,6 +1,6 @@
 //! Carts, stock and payments of the tests: small, but as their contracts say.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use souk_kit::cart::{CartError, CartState, CartView, LineItem};
 use souk_kit::catalog::{CatalogError, Reservation, ReservationState, Shortage, StockLine};
@@ -91,6 +91,12 @@ impl World<'_> {
             assert_eq!(*known, (kind, amount), "a repeat asks for the same");
             return Ok(view(payment));
         }
+        let keeps = kind == "refund" && payment.state == PaymentState::Authorized && self.keeps_money.get();
+        if keeps || payment.refused.contains(command_id) {
+            payment.refused.insert(command_id.to_owned());
+            let why = Decline { code: "rejected".to_owned(), message: "The card is closed.".to_owned() };
+            return Err(PaymentError::Refused(why));
+        }
         match (kind, payment.state) {
             ("void", PaymentState::Voided) => return Ok(view(payment)),
             ("void", PaymentState::Pending | PaymentState::RequiresAction) => {
@@ -109,10 +115,6 @@ impl World<'_> {
                 payment.captured += amount;
             }
             ("refund", PaymentState::Authorized) => {
-                if self.keeps_money.get() {
-                    let why = Decline { code: "rejected".to_owned(), message: "The card is closed.".to_owned() };
-                    return Err(PaymentError::Refused(why));
-                }
                 let left = payment.captured - payment.refunded;
                 if amount > left {
                     return Err(PaymentError::Exceeds(left));
@@ -417,6 +419,7 @@ impl Payments for World<'_> {
                 refunded: 0,
                 decline: None,
                 commands: BTreeMap::new(),
+                refused: BTreeSet::new(),
             };
             match asked.token.as_str() {
                 "tok_ok" => self.settle(&mut payment, PaymentState::Authorized),

@@ -96,7 +96,7 @@ const LAWS: &[(&str, &str)] = &[
         FROM (SELECT l.order_id, l.variant_id, r.state, l.quantity, l.restocked,
                 COALESCE(SUM(m.on_hand_delta), 0) AS counted, COALESCE(SUM(m.reserved_delta), 0) AS promised
             FROM catalog_reservation_lines l JOIN catalog_reservations r ON r.order_id = l.order_id
-            LEFT JOIN catalog_movements m ON m.order_id = l.order_id AND m.variant_id = l.variant_id
+            LEFT JOIN catalog_movements m ON m.order_id <> '' AND m.order_id = l.order_id AND m.variant_id = l.variant_id
             GROUP BY l.order_id, l.variant_id)
         WHERE promised <> CASE state WHEN 'held' THEN quantity ELSE 0 END
             OR counted <> CASE state WHEN 'committed' THEN restocked - quantity ELSE 0 END
@@ -143,12 +143,10 @@ const LAWS: &[(&str, &str)] = &[
     (
         "an_agreed_order_has_one_payment",
         "SELECT id, printf('%s over %d, and %d payments hold it', stage, total, good)
-        FROM (SELECT o.*, (SELECT COUNT(*) FROM payment_payments p WHERE p.order_id = o.id
-                AND p.state = 'authorized' AND p.authorized = o.total AND p.currency = o.currency
-                AND (p.captured = o.total OR (o.capture = 'manual' AND o.stage = 'confirmed'))) AS good,
-                (SELECT COUNT(*) FROM payment_payments p WHERE p.order_id = o.id
-                AND p.state NOT IN ('declined', 'voided')) AS active
-            FROM order_orders o)
+        FROM (SELECT o.id, o.stage, o.total, COUNT(*) FILTER (WHERE p.state = 'authorized' AND p.authorized = o.total
+                AND p.currency = o.currency AND (p.captured = o.total OR (o.capture = 'manual' AND o.stage = 'confirmed'))) AS good,
+                COUNT(*) FILTER (WHERE p.state NOT IN ('declined', 'voided')) AS active
+            FROM order_orders o LEFT JOIN payment_payments p ON p.order_id = o.id GROUP BY o.id)
         WHERE stage IN ('confirmed', 'completed') AND (good <> (total > 0) OR active <> (total > 0))",
     ),
     (
@@ -280,10 +278,11 @@ const LAWS_AT_REST: &[(&str, &str)] = &[
     (
         "an_agreed_order_is_told_once",
         "SELECT id, printf('%s: %d mails, %d events on their way', stage, mails, events)
-        FROM (SELECT o.id, o.stage, o.confirmed_at, COALESCE(m.mails, 0) AS mails,
-                (SELECT COUNT(*) FROM events_on_their_way e WHERE e.topic = 'order.placed' AND e.key = o.id) AS events
-            FROM order_orders o LEFT JOIN (SELECT substr(event_id, 7, instr(substr(event_id, 7), '/') - 1) AS order_id, COUNT(*) AS mails
-                FROM notification_messages WHERE template = 'order-placed' GROUP BY 1) m ON m.order_id = o.id)
+        FROM (SELECT o.id, o.stage, o.confirmed_at, COALESCE(m.mails, 0) AS mails, e.key IS NOT NULL AS events
+            FROM order_orders o LEFT JOIN (SELECT COUNT(*) AS mails,
+                    CAST(substr(event_id, 7, instr(substr(event_id, 7), '/') - 1) AS TEXT) AS order_id
+                FROM notification_messages WHERE template = 'order-placed' GROUP BY order_id) m ON m.order_id = o.id
+            LEFT JOIN events_on_their_way e ON e.topic = 'order.placed' AND e.key = o.id)
         WHERE mails > 1 OR (mails + events > 0) <> (confirmed_at IS NOT NULL)",
     ),
     (

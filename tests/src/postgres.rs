@@ -254,7 +254,14 @@ const TABLES: &str = "
     FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
     WHERE c.relkind = 'r' AND (n.nspname = 'souk' OR starts_with(n.nspname::TEXT, 'souk_'))";
 
-/// Copies all tables of a shop, as they are at one moment, into a database in memory, under the names that they have in SQLite.
+/// The columns of each index of a table.
+const INDEXES: &str = "
+    SELECT string_agg(format('%I', a.attname), ', ' ORDER BY k.place)
+    FROM pg_index i, unnest(i.indkey) WITH ORDINALITY AS k (number, place), pg_attribute a
+    WHERE i.indrelid = to_regclass($1) AND a.attrelid = i.indrelid AND a.attnum = k.number GROUP BY i.indexrelid";
+
+/// Copies all tables of a shop, as they are at one moment, into a database in memory, under the names that they have in SQLite,
+/// with indexes, so that what is looked up often is found.
 pub fn copy(url: &str) -> Connection {
     // The rows of services belong to their roles.
     let url = url.replace("//souk@", "//admin@");
@@ -289,6 +296,10 @@ async fn copy_table(client: &Client, copy: &Connection, from: &str, to: &str) ->
             _ => row.get::<_, Option<String>>(place).map(rusqlite::types::Value::Text),
         });
         insert.execute(rusqlite::params_from_iter(cells)).expect("the row fits");
+    }
+    for (place, index) in client.query(INDEXES, &[&from]).await?.iter().enumerate() {
+        let create = format!("CREATE INDEX \"{to}_{place}\" ON \"{to}\" ({})", index.get::<_, &str>(0));
+        copy.execute_batch(&create).expect("the columns are there");
     }
     Ok(())
 }

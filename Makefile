@@ -10,7 +10,7 @@ TWICE ?= 1000
 LISTEN ?= 127.0.0.1:3000
 DATA ?= .souk
 
-.PHONY: setup components build composites run spin lattice check test races sim figures mutants crash bench golden
+.PHONY: setup components build composites run spin lattice check test races sim figures mutants fuse crash bench golden
 
 # Installs what a fresh Debian machine lacks: the Rust target and the packages that builds and tests call.
 setup:
@@ -70,9 +70,13 @@ mutants: setup
 	cargo build --locked --release --workspace --bin sim --bin mutants
 	target/release/mutants --only '$(ONLY)'
 
+# What the failing disk of tests is mounted with.
+fuse:
+	@tests/verify.sh fuse
+
 # Kills, power cuts and failing disks in full: 100 kills on SQLite, 50 of a replica and Postgres, 20 power cuts, and each write
 # and flush of a few checkouts failed once. Parts of it run in `make test`.
-crash: composites
+crash: fuse composites
 	@tests/verify.sh crash
 
 # Ratios against a native program in the same run; also in target/bench.json.

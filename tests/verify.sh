@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Runs checks or tests and ends with one line, `N passed, N failed`. Exits non-zero when anything failed.
 #
-# Before that line stands the table of suites by host: what passed, what failed, and what did not run and why.
+# Before that line stands the table of suites by host: what passed, what failed, and what did not run and why; and below it
+# what tests counted (their lines that say `tally:`).
 set -uo pipefail
 cd "$(dirname "$0")/.."
 
@@ -9,7 +10,8 @@ passed=0
 failed=0
 log=$(mktemp)
 table=$(mktemp)
-trap 'rm -f "$log" "$table"' EXIT
+tallies=$(mktemp)
+trap 'rm -f "$log" "$table" "$tallies"' EXIT
 
 # One check: passes when the command does.
 check() {
@@ -33,12 +35,15 @@ suite() {
   passed=$((passed + ok))
   failed=$((failed + bad))
   printf '%s|%s|%s|%s|\n' "$suite" "$host" "$ok" "$bad" >>"$table"
+  sed -n "s/.*tally: /$host: /p" "$log" >>"$tallies"
 }
 
-# The table of suites.
+# The table of suites, and what was counted.
 show() {
   echo
   { echo "suite|host|passed|failed|"; cat "$table"; } | column -t -s '|'
+  echo
+  cat "$tallies"
   echo
 }
 
@@ -53,6 +58,9 @@ in_full() { SOUK_PAIRS=10 "$@"; }
 in_lattice() { (cd runtime/lattice && "$@"); }
 # The failing disk is a workspace of its own, too.
 in_disk() { (cd tests/disk && "$@"); }
+
+# The failing disk is a file system of a program of ours, for which the kernel needs a device.
+no_fuse="there is no /dev/fuse: load the kernel's module fuse, or give it to the container"
 
 # How often the own host is killed, unless the environment says so, and on what: `kills TIMES PLATFORM`.
 kills() { SOUK_KILLS=${SOUK_KILLS:-$1} on "$2" --test crash -- --nocapture; }
@@ -116,8 +124,12 @@ case "${1:-}" in
     suite races "own host, Postgres, 3 replicas" on postgres-3 --test races
     suite crash "own host, SQLite" on sqlite --test crash -- --nocapture
     suite crash "own host, Postgres, 3 replicas" on postgres-3 --test crash -- --nocapture
-    check in_disk cargo build --locked --release
-    suite "failing disk" "own host, SQLite" tests --test disk -- --nocapture
+    if [ -e /dev/fuse ]; then
+      check in_disk cargo build --locked --release
+      suite "failing disk" "own host, SQLite" tests --test disk -- --nocapture
+    else
+      not_run "failing disk" "own host, SQLite" "$no_fuse"
+    fi
     suite ports "Spin adapter" tests --test ports_spin --test http_out
     on_spin spin-stand-in "stand-ins for Spin"
     if type -P spin >/dev/null; then
@@ -145,6 +157,10 @@ case "${1:-}" in
     race_on lattice "lattice"
     show
     ;;
+  fuse)
+    [ -e /dev/fuse ] || { echo "$no_fuse" >&2; exit 1; }
+    exit
+    ;;
   crash)
     suite crash "own host, SQLite" kills 100 sqlite
     suite crash "own host, Postgres, 3 replicas" kills 50 postgres-3
@@ -152,7 +168,7 @@ case "${1:-}" in
     suite "failing disk" "own host, SQLite" cuts_and_faults 20 1 16
     show
     ;;
-  *) echo "usage: verify.sh check|test|races|crash" >&2; exit 2 ;;
+  *) echo "usage: verify.sh check|test|races|fuse|crash" >&2; exit 2 ;;
 esac
 
 echo "$passed passed, $failed failed"

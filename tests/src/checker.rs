@@ -390,7 +390,7 @@ impl Books {
     }
 
     /// Looks at all tables as they were at one moment.
-    fn snapshot<T>(&self, look: impl FnOnce(&Connection) -> T) -> T {
+    pub(crate) fn snapshot<T>(&self, look: impl FnOnce(&Connection) -> T) -> T {
         match self {
             Self::File(db) => {
                 let snapshot = db.unchecked_transaction().expect("a snapshot can be taken");
@@ -428,7 +428,8 @@ pub fn findings_in_memory(db: &Connection, now: i64) -> Vec<Finding> {
     look(db, &[LAWS, LAWS_AT_REST, UNSETTLED])
 }
 
-fn pairs(db: &Connection, sql: &str) -> Vec<(String, String)> {
+/// Two columns of text.
+pub(crate) fn pairs(db: &Connection, sql: &str) -> Vec<(String, String)> {
     let mut statement = db.prepare_cached(sql).unwrap_or_else(|error| panic!("{sql}: {error}"));
     let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?))).expect("it takes no parameters");
     rows.collect::<Result<_, _>>().unwrap_or_else(|error| panic!("{sql}: {error}"))

@@ -3,11 +3,14 @@
 use std::{
     fs,
     io::{BufRead as _, BufReader, Write as _},
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::{Child, ChildStdin, ChildStdout, Command, Stdio},
 };
 
 use crate::{folder::Folder, shop::root};
+
+/// The device of a file system that a program of ours is.
+const DEVICE: &str = "/dev/fuse";
 
 /// A disk and where it is mounted.
 pub struct Disk {
@@ -40,6 +43,10 @@ pub enum Fault {
 impl Disk {
     /// An empty disk, mounted.
     pub fn empty() -> Self {
+        assert!(
+            Path::new(DEVICE).exists(),
+            "{DEVICE} is missing: load the kernel's module `fuse`, or give it to the container"
+        );
         let place = Folder::new();
         let program = root().join("target/disk/release/souk-failing-disk");
         assert!(program.exists(), "{} is missing; run `cargo build --release` in tests/disk", program.display());

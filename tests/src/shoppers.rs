@@ -22,6 +22,10 @@ use crate::{
     wait::eventually,
 };
 
+mod tally;
+
+pub use tally::Tally;
+
 /// Shoppers at once.
 const SHOPPERS: u64 = 24;
 /// Checkouts that are answered between a start and the blow, at least and at most.
@@ -214,46 +218,14 @@ pub async fn survive(
 
     shop.kill();
     assert_sound(shop);
-    let books = Books::of(shop);
-    assert_kept(&books, acknowledged.values(), &unanswered);
-
-    let confirmed = acknowledged.values().filter(|(_, answer)| answer.status == 201).count();
-    let known = "SELECT COUNT(*) FROM order_orders WHERE cart_id = ?1";
-    let left = unanswered.iter().filter(|checkout| books.number(known, [&checkout.cart]) > 0).count();
-    let orders = books.number("SELECT COUNT(*) FROM order_orders", []);
+    let tally = Tally::of(&Books::of(shop), acknowledged.values(), &unanswered);
     let slowest = starts.iter().max().copied().unwrap_or_default();
     println!(
-        "{rounds} {what} under {SHOPPERS} shoppers in {loaded:.1?}: {orders} orders, {} acknowledged ({confirmed} with 201), \
-         {wondered} without an answer ({failed:.1} %; {left} of them had begun); 0 lost, 0 double captures; slowest restart {slowest:.0?}; {:.0?} in all",
-        acknowledged.len(),
+        "tally: {rounds} {what} under {SHOPPERS} shoppers in {loaded:.1?}: {tally}; {failed:.1} % of checkouts got no answer; \
+         slowest restart {slowest:.0?}; {:.0?} in all",
         begin.elapsed(),
     );
-}
-
-/// Asserts that orders are what shoppers were told, that those nobody was told of ended like any other, and that no cart
-/// made two or was paid twice. For a shop at rest.
-#[track_caller]
-pub fn assert_kept<'a>(
-    books: &Books,
-    acknowledged: impl Iterator<Item = &'a (Checkout, Answer)>,
-    unanswered: &[Checkout],
-) {
-    let stages: BTreeMap<String, String> = books.pairs("SELECT id, stage FROM order_orders").into_iter().collect();
-    let lost = acknowledged.filter(|(checkout, answer)| {
-        let stage = stages.get(&answer.text_at("/id")).map(String::as_str);
-        // A confirmed order stays confirmed; one that was pending became what its card makes of it.
-        stage != Some(checkout.stage) || (answer.json["state"] == "confirmed" && stage != Some("confirmed"))
-    });
-    assert_eq!(lost.count(), 0, "acknowledged orders are what they were acknowledged to be");
-    let by_cart: BTreeMap<String, String> =
-        books.pairs("SELECT cart_id, stage FROM order_orders").into_iter().collect();
-    let orphans =
-        unanswered.iter().filter(|checkout| by_cart.get(&checkout.cart).is_some_and(|stage| stage != checkout.stage));
-    assert_eq!(orphans.count(), 0, "an order that nobody was told of ends like any other");
-    assert_eq!(by_cart.len(), stages.len(), "a cart made one order");
-    let twice = "SELECT COUNT(*) FROM (SELECT o.cart_id FROM test_payments_objects p JOIN order_orders o ON o.id = p.order_id \
-        WHERE p.state IN ('authorized', 'processing') GROUP BY o.cart_id HAVING COUNT(*) > 1)";
-    assert_eq!(books.number(twice, []), 0, "no cart was paid twice");
+    assert!(tally.is_sound(), "{tally}");
 }
 
 /// Strikes again and again; answers the times that it took until the shop answered again.

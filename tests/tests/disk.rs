@@ -16,7 +16,7 @@ use souk_tests::{
     client::{Answer, Client},
     disk::{Disk, Fault},
     shop::Shop,
-    shoppers::{Checkout, assert_kept, dice_of, fill, number_of, survive},
+    shoppers::{Checkout, Tally, dice_of, fill, number_of, survive},
     wait::eventually,
 };
 
@@ -116,7 +116,7 @@ async fn prepare(disk: &mut Disk) -> String {
 }
 
 /// A few checkouts and a stop while the `nth` call fails, and then the same shop on what is durable: nothing is lost.
-async fn one_run(disk: &mut Disk, variant: &str, fault: Fault, nth: u64) -> End {
+async fn one_run(disk: &mut Disk, variant: &str, fault: Fault, nth: u64) -> (End, Tally) {
     disk.reset();
     let mut shop = Shop::start_in(&disk.path());
     disk.fail(fault, nth);
@@ -160,12 +160,14 @@ async fn one_run(disk: &mut Disk, variant: &str, fault: Fault, nth: u64) -> End 
     shop.kill();
     let books = Books::of(&shop);
     assert_eq!(books.findings_at_rest(), [], "{fault:?} {nth}");
-    assert_kept(&books, acknowledged.iter(), &[]);
-    match (met, well) {
+    let tally = Tally::of(&books, &acknowledged, &[]);
+    assert!(tally.is_sound(), "{fault:?} {nth}: {tally}");
+    let end = match (met, well) {
         (false, _) => End::Clean,
         (true, true) => End::WentOn,
         (true, false) => End::Ended,
-    }
+    };
+    (end, tally)
 }
 
 async fn resend(client: &Client, checkout: &Checkout) -> Answer {
@@ -175,7 +177,7 @@ async fn resend(client: &Client, checkout: &Checkout) -> Answer {
 /// Fails one call after the other until the shop's work is done without meeting one; prints what became of each.
 fn walk(fault: Fault, stride: u64) {
     let next = AtomicU64::new(1);
-    let ends: Mutex<BTreeMap<u64, End>> = Mutex::default();
+    let runs: Mutex<(BTreeMap<u64, End>, Tally)> = Mutex::default();
     let begin = Instant::now();
     std::thread::scope(|scope| {
         for _ in 0..number_of(DISKS_VARIABLE, DISKS) {
@@ -183,26 +185,29 @@ fn walk(fault: Fault, stride: u64) {
                 let runtime = tokio::runtime::Runtime::new().expect("a runtime starts");
                 let mut disk = Disk::empty();
                 let variant = runtime.block_on(prepare(&mut disk));
-                let is_over = || ends.lock().expect("no run panics in here").values().any(|end| *end == End::Clean);
+                let is_over = || runs.lock().expect("no run panics in here").0.values().any(|end| *end == End::Clean);
                 while !is_over() {
                     let nth = next.fetch_add(stride, Ordering::Relaxed);
-                    let end = runtime.block_on(one_run(&mut disk, &variant, fault, nth));
-                    ends.lock().expect("no run panics in here").insert(nth, end);
+                    let (end, tally) = runtime.block_on(one_run(&mut disk, &variant, fault, nth));
+                    let mut runs = runs.lock().expect("no run panics in here");
+                    runs.0.insert(nth, end);
+                    runs.1 += tally;
                 }
             });
         }
     });
-    let ends = ends.into_inner().expect("no run panics in here");
+    let (ends, tally) = runs.into_inner().expect("no run panics in here");
     let count = |wanted: End| ends.values().filter(|end| **end == wanted).count();
     let clean = ends.iter().find(|(_, end)| **end == End::Clean).map(|(nth, _)| *nth);
     let (went_on, ended) = (count(End::WentOn), count(End::Ended));
     println!(
-        "disk, {fault:?}: every {stride}. call failed once, {} runs until clean at call {}: {went_on} went on, {ended} ended \
-         and were started again; 0 lost, 0 double captures; {:.0?}",
+        "tally: disk, {fault:?}: every {stride}. call failed once, {} runs until clean at call {}: {went_on} went on, {ended} \
+         ended and were started again; {tally}; {:.0?}",
         ends.len(),
         clean.unwrap_or_default(),
         begin.elapsed(),
     );
+    assert!(tally.is_sound(), "{tally}");
     assert!(went_on + ended > 0, "the fault was met");
     match fault {
         Fault::Full => assert_eq!(ended, 0, "a full disk ends nothing"),

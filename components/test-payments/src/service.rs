@@ -37,7 +37,10 @@ pub fn authorize(
             if !object.is_for(asked) {
                 return Err(ProviderError::Refused(domain::rejected("The key was used for something else.")));
             }
-            return Ok(object.at(call.now).view());
+            match present(ports, call, object).map_err(not_known)? {
+                Some(object) => return Ok(object.view()),
+                None => continue,
+            }
         }
         let object = domain::open(asked, call.now).map_err(ProviderError::Refused)?;
         let scenario = scenario(&asked.token);
@@ -52,13 +55,33 @@ pub fn authorize(
             Err(error) => return Err(not_known(error)),
         }
     }
-    Err(ProviderError::Unknown("the object changed too often".to_owned()))
+    Err(changed_too_often())
 }
 
 /// Reads the object made with a key.
 pub fn lookup(ports: &impl Sql, call: &Call, key: &Id) -> Result<ProviderPayment, ProviderError> {
-    let (object, _) = store::load(ports, key).map_err(not_sent)?;
-    object.map(|object| object.at(call.now).view()).ok_or(ProviderError::NotFound)
+    for _ in 0..DECISIONS_MAX {
+        let (object, _) = store::load(ports, key).map_err(not_sent)?;
+        let object = object.ok_or(ProviderError::NotFound)?;
+        if let Some(object) = present(ports, call, object).map_err(not_sent)? {
+            return Ok(object.view());
+        }
+    }
+    Err(changed_too_often())
+}
+
+/// The object as it is now, or none when another writer came first. A decision that has fallen by itself is kept before
+/// anybody hears of it: the clock of another host may be behind, and what was told is not taken back.
+fn present(ports: &impl Sql, call: &Call, object: Object) -> Result<Option<Object>, SqlError> {
+    let next = object.clone().at(call.now);
+    if next.state == object.state {
+        return Ok(Some(object));
+    }
+    match store::decide(ports, &object, &next) {
+        Ok(()) => Ok(Some(Object { version: object.version + 1, ..next })),
+        Err(SqlError::GuardMissed(_)) => Ok(None),
+        Err(error) => Err(error),
+    }
 }
 
 /// Captures, voids or refunds. A repeat with the same command id does nothing and gets the first answer, with the
@@ -66,7 +89,8 @@ pub fn lookup(ports: &impl Sql, call: &Call, key: &Id) -> Result<ProviderPayment
 pub fn command(ports: &impl Sql, call: &Call, wish: &Wish) -> Result<ProviderPayment, ProviderError> {
     for _ in 0..DECISIONS_MAX {
         let (object, known) = store::load_with_command(ports, &wish.key, &wish.command_id).map_err(not_sent)?;
-        let object = object.ok_or(ProviderError::NotFound)?.at(call.now);
+        let object = object.ok_or(ProviderError::NotFound)?;
+        let Some(object) = present(ports, call, object).map_err(not_sent)? else { continue };
         let mut command = new_command(wish);
         if let Some(known) = known {
             return repeat(object, &command, known);
@@ -96,7 +120,7 @@ pub fn command(ports: &impl Sql, call: &Call, wish: &Wish) -> Result<ProviderPay
             Err(why) => Err(ProviderError::Refused(why)),
         };
     }
-    Err(ProviderError::Unknown("the object changed too often".to_owned()))
+    Err(changed_too_often())
 }
 
 fn new_command(wish: &Wish) -> Command {
@@ -143,6 +167,10 @@ fn not_sent(error: SqlError) -> ProviderError {
 /// A commit that failed may have happened.
 fn not_known(error: SqlError) -> ProviderError {
     ProviderError::Unknown(error.describe())
+}
+
+fn changed_too_often() -> ProviderError {
+    ProviderError::Unknown("the object changed too often".to_owned())
 }
 
 fn lost_on_purpose() -> ProviderError {

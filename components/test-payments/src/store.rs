@@ -113,6 +113,12 @@ pub fn apply(
     commit(ports, batch_id("done", command), vec![insert_command(command, now), update(before, next)], Vec::new())
 }
 
+/// Stores a decision that fell by itself; it is told by the event that was stored with the object.
+pub fn decide(ports: &impl Sql, before: &Object, next: &Object) -> Result<(), SqlError> {
+    let id = format!("{}/decided/{}", before.key, state_name(&next.state));
+    commit(ports, id, vec![update(before, next)], Vec::new())
+}
+
 /// Stores the shopper's choice, and tells of it.
 pub fn choose(ports: &impl Sql, before: &Object, next: &Object) -> Result<(), SqlError> {
     let id = format!("{}/choice/{}", before.key, state_name(&next.state));

@@ -112,10 +112,9 @@ pub fn restock(
 ) -> Result<(), CatalogError> {
     stock::check_restock(command_id, order_id, lines)?;
     decided(|| {
-        if store::has_movement(ports, &store::restock_id(command_id, 0))? {
+        let Some(loaded) = store::restocking(ports, command_id, order_id)? else {
             return Ok(Some(())); // this command committed before; only its answer was lost
-        }
-        let loaded = store::reservation(ports, order_id)?;
+        };
         let moves = stock::decide_restock(loaded.reservation.as_ref(), &loaded.restocked, lines)?;
         let restocked = store::restock(ports, command_id, order_id, &moves, &call.actor(), call.now)?;
         Ok((restocked == Commit::Done).then_some(()))

@@ -218,15 +218,18 @@ fn movements(
 }
 
 /// The identity of one movement of a restocking. By the first, a repeat is recognized as long as movements are kept.
-pub fn restock_id(command_id: &Id, place: usize) -> Id {
+fn restock_id(command_id: &Id, place: usize) -> Id {
     ids::derive("mov", &["restock", command_id, &place.to_string()])
 }
 
-/// Whether a movement is there.
-pub fn has_movement(ports: &impl Sql, movement_id: &Id) -> Result<bool, CatalogError> {
-    let sql = "SELECT id FROM catalog_movements WHERE id = $1";
-    let found = query(ports, vec![(sql, vec![movement_id.into()])], None)?;
-    Ok(!found.results[0].packed.is_empty())
+/// Reads what a restocking needs: three reads in one snapshot. None when this command committed before.
+pub fn restocking(ports: &impl Sql, command_id: &Id, order_id: &Id) -> Result<Option<Loaded>, CatalogError> {
+    let moved = "SELECT id FROM catalog_movements WHERE id = $1";
+    let id = || vec![Value::from(order_id)];
+    let first = vec![restock_id(command_id, 0).into()];
+    let found = query(ports, vec![(RESERVATION, id()), (LINES, id()), (moved, first)], None)?;
+    let is_done = !found.results[2].packed.is_empty();
+    Ok((!is_done).then(|| loaded(&found.results[..2])))
 }
 
 /// Puts units of an order back on the shelf.

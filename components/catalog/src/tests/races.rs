@@ -1,6 +1,6 @@
 //! Two writers at once: another one commits between the load and the commit of a use case.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 
 use souk_kit::Sql;
 use souk_kit::sql::{Batch, Read, Snapshot, SqlError};
@@ -164,6 +164,33 @@ fn two_restockings_bring_back_no_more_than_was_taken() {
 }
 
 #[test]
+fn of_two_restockings_of_one_command_both_hear_that_it_is_done() {
+    /// A database on which a rival acts once, right after the first read.
+    struct Overtaken<'a>(&'a TestPorts, Cell<Option<&'a dyn Fn()>>);
+    impl Sql for Overtaken<'_> {
+        fn query(&self, reads: &[Read], batch_id: Option<&str>) -> Result<Snapshot, SqlError> {
+            let snapshot = self.0.query(reads, batch_id);
+            if let Some(rival) = self.1.take() {
+                rival();
+            }
+            snapshot
+        }
+        fn commit(&self, batch: &Batch) -> Result<Vec<u64>, SqlError> {
+            self.0.commit(batch)
+        }
+    }
+    let ports = shop_with(&[5]);
+    reserve(&ports, &ports, 1, 3).expect("there is enough");
+    commit(&ports, &ports, 1).expect("it is held");
+    let (command, order, all) = (id("cmd", 1), id("ord", 1), [line(0, 3)]);
+    let rival = || assert_eq!(stock::restock(&ports, &staff(&ports), &command, &order, &all), Ok(()));
+    let overtaken = Overtaken(&ports, Cell::new(Some(&rival)));
+    assert_eq!(stock::restock(&overtaken, &staff(&ports), &command, &order, &all), Ok(()));
+    assert_eq!(units(&ports, 0), (5, 0));
+    assert_sound(&ports);
+}
+
+#[test]
 fn what_leaves_the_catalog_meanwhile_is_not_promised() {
     let ports = shop_with(&[5, 5]);
     let racing = Racing::new(&ports, || {
@@ -252,7 +279,7 @@ fn the_tree_stays_a_tree() {
 #[test]
 fn a_crowd_ends_in_a_conflict_and_not_in_a_loop() {
     /// A database on which a rival acts before every commit.
-    struct Crowded<'a>(&'a TestPorts, std::cell::Cell<u64>);
+    struct Crowded<'a>(&'a TestPorts, Cell<u64>);
     impl Sql for Crowded<'_> {
         fn query(&self, reads: &[Read], batch_id: Option<&str>) -> Result<Snapshot, SqlError> {
             self.0.query(reads, batch_id)
@@ -265,7 +292,7 @@ fn a_crowd_ends_in_a_conflict_and_not_in_a_loop() {
         }
     }
     let ports = shop_with(&[1]);
-    let crowded = Crowded(&ports, std::cell::Cell::new(0));
+    let crowded = Crowded(&ports, Cell::new(0));
     let adjusted = stock::adjust_stock(&crowded, &staff(&ports), &id("mov", 9), &variant_id(1, 0), 1, "found");
     assert_eq!(adjusted, Err(CatalogError::Conflict));
     assert_eq!(crowded.1.get(), u64::from(ATTEMPTS_MAX));

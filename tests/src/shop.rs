@@ -75,6 +75,15 @@ impl Platform {
         }
     }
 
+    /// How much of a race is run here. Under Spin each commit is flushed alone and waits for a lock that nobody queues for, and
+    /// on a lattice each call crosses NATS, so an eighth takes as long there as all of it on our own host.
+    pub fn share(self, full: usize) -> usize {
+        match self {
+            Self::Sqlite | Self::Postgres(_) => full,
+            Self::Spin | Self::SpinStandIn | Self::Lattice => full / 8,
+        }
+    }
+
     /// Whether Spin, or what stands in for it, serves the shop.
     pub fn is_spin(self) -> bool {
         match self {

@@ -20,7 +20,7 @@ const KILLS: usize = 20;
 /// How often a replica and the database are killed.
 const DOUBLE_KILLS: usize = 10;
 /// How often Spin is killed.
-const SPIN_KILLS: usize = 5;
+const SPIN_KILLS: usize = 3;
 /// How often one of a lattice's two hosts is killed.
 const HOST_KILLS: usize = 2;
 

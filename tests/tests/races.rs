@@ -13,10 +13,14 @@ use souk_tests::{
 };
 use tokio::task::JoinSet;
 
-/// How much of a race is run here. Under Spin each commit is flushed alone and waits for a lock that nobody queues for, so
-/// a quarter of it takes as long there as all of it elsewhere.
+/// How much of a race is run on this run's platform.
 fn scaled(full: usize) -> usize {
-    if Platform::of_this_run().is_spin() { full / 4 } else { full }
+    Platform::of_this_run().share(full)
+}
+
+/// Units of a variant, as many as that much of a race is about.
+fn scaled_units(full: usize) -> i64 {
+    i64::try_from(scaled(full)).expect("it is small")
 }
 
 /// Waits for what is on its way, then asserts that all adds up.
@@ -73,7 +77,8 @@ async fn two_thousand_tries_on_a_hundred_units_sell_a_hundred() {
     let _machine = machine().await;
     let shop = Shop::start(&[]);
     let (guest, staff) = (Client::guest(&shop), Client::staff(&shop).await);
-    let variant = staff.stocked_variant("wanted", 100).await;
+    let units = scaled_units(100);
+    let variant = staff.stocked_variant("wanted", units).await;
 
     let begin = Instant::now();
     let lines = vec![(variant.clone(), 1)];
@@ -85,11 +90,11 @@ async fn two_thousand_tries_on_a_hundred_units_sell_a_hundred() {
     .await;
     let took = begin.elapsed();
 
-    assert_eq!(orders(&outcomes), 100);
+    assert_eq!(orders(&outcomes), scaled(100));
     let books = assert_books(&shop).await;
-    assert_eq!(shelf(&books, &variant), (0, 0, 100));
+    assert_eq!(shelf(&books, &variant), (0, 0, units));
     assert_eq!(books.number("SELECT available FROM catalog_listings", []), 0);
-    println!("oversell: {clients} clients, {tries} tries, 100 units: {} sold, {took:.1?}", orders(&outcomes));
+    println!("oversell: {clients} clients, {tries} tries, {units} units: {} sold, {took:.1?}", orders(&outcomes));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -97,7 +102,8 @@ async fn orders_of_two_variants_sell_both_or_neither() {
     let _machine = machine().await;
     let shop = Shop::start(&[]);
     let (guest, staff) = (Client::guest(&shop), Client::staff(&shop).await);
-    let [left, right] = [staff.stocked_variant("left", 60).await, staff.stocked_variant("right", 45).await];
+    let (lefts, rights) = (scaled_units(64), scaled_units(48));
+    let [left, right] = [staff.stocked_variant("left", lefts).await, staff.stocked_variant("right", rights).await];
 
     // One wants both in one order of lines, the next in the other, the third two of the left alone.
     let wishes = [
@@ -105,7 +111,7 @@ async fn orders_of_two_variants_sell_both_or_neither() {
         vec![(right.clone(), 1), (left.clone(), 1)],
         vec![(left.clone(), 2)],
     ];
-    let (clients, tries) = (scaled(32), scaled(300));
+    let (clients, tries) = (scaled(32), scaled(320));
     let outcomes = crowd(clients, tries, move |number| {
         let (guest, lines) = (guest.clone(), wishes[number % 3].clone());
         async move { buy(&guest, &lines, &format!("try-{number}")).await }
@@ -116,12 +122,12 @@ async fn orders_of_two_variants_sell_both_or_neither() {
     let (left_over, left_promised, left_sold) = shelf(&books, &left);
     let (right_over, right_promised, right_sold) = shelf(&books, &right);
     assert_eq!((left_promised, right_promised), (0, 0));
-    assert_eq!((left_over + left_sold, right_over + right_sold), (60, 45));
+    assert_eq!((left_over + left_sold, right_over + right_sold), (lefts, rights));
     assert!(left_over < 2, "somebody was refused while there were {left_over}");
     let pairs = outcomes.chunks(3).flat_map(|three| &three[..2]).filter(|outcome| **outcome != Bought::SoldOut);
     assert_eq!(pairs.count(), usize::try_from(right_sold).expect("a count"));
     println!(
-        "two lines: {clients} clients, {tries} tries: {left_sold} of 60 and {right_sold} of 45 sold, nothing promised"
+        "two lines: {clients} clients, {tries} tries: {left_sold} of {lefts} and {right_sold} of {rights} sold, nothing promised"
     );
 }
 

@@ -30,7 +30,8 @@ const CLOCK: &str = "
     CREATE TEMP VIEW clock AS SELECT CAST(unixepoch('subsec') * 1000 AS INTEGER) AS now;
 ";
 
-/// What the laws read beside tables: the provider's objects as they are now, since a delayed decision falls by itself.
+/// What the laws read beside tables: the provider's objects as they are now, since a delayed decision falls by itself, and
+/// orders that were never agreed, whose money the provider was asked for and refuses to give back.
 const VIEWS: &str = "
     CREATE TEMP VIEW provider_objects AS
         SELECT key, order_id, amount_minor, currency, capture_policy, refunded,
@@ -43,6 +44,10 @@ const VIEWS: &str = "
         SELECT payment_id, SUM(CASE kind WHEN 'capture' THEN amount_minor ELSE 0 END) AS capturing,
             SUM(CASE kind WHEN 'refund' THEN amount_minor ELSE 0 END) AS refunding
         FROM payment_commands WHERE progress = 'in_flight' GROUP BY payment_id;
+    CREATE TEMP VIEW refused_money AS
+        SELECT DISTINCT o.id AS order_id FROM order_orders o JOIN payment_payments p ON p.order_id = o.id
+        JOIN payment_commands c ON c.payment_id = p.id JOIN test_payments_objects t ON t.key = p.id
+        WHERE o.confirmed_at IS NULL AND c.kind = 'refund' AND c.progress = 'refused' AND t.token = 'tok_refund_refused';
     CREATE TEMP VIEW events_on_their_way AS SELECT DISTINCT topic, key FROM souk_deliveries;
 ";
 
@@ -156,7 +161,8 @@ const LAWS: &[(&str, &str)] = &[
             WHERE o.stage = 'canceled' AND (r.state = 'held' OR (r.state = 'committed' AND l.restocked <> l.quantity))
         UNION ALL SELECT o.id, printf('its payment is %s with %d taken, %d given back', p.state, p.captured, p.refunded)
             FROM order_orders o JOIN payment_payments p ON p.order_id = o.id WHERE o.stage = 'canceled'
-            AND NOT (p.state IN ('declined', 'voided') OR (p.state = 'authorized' AND p.captured > 0 AND p.captured = p.refunded))",
+            AND NOT (p.state IN ('declined', 'voided') OR (p.state = 'authorized' AND p.captured > 0 AND p.captured = p.refunded))
+            AND o.id NOT IN (SELECT order_id FROM refused_money)",
     ),
     (
         "what_left_was_agreed_and_paid",
@@ -273,7 +279,8 @@ const LAWS_AT_REST: &[(&str, &str)] = &[
             COALESCE(o.captured - o.refunded, 0))
         FROM (SELECT order_id, SUM(captured - refunded) AS kept FROM provider_objects GROUP BY order_id) b
         LEFT JOIN order_orders o ON o.id = b.order_id
-        WHERE b.kept <> CASE WHEN o.stage IN ('confirmed', 'completed') THEN o.captured - o.refunded ELSE 0 END",
+        WHERE b.kept <> CASE WHEN o.stage IN ('confirmed', 'completed') OR o.id IN (SELECT order_id FROM refused_money)
+            THEN o.captured - o.refunded ELSE 0 END",
     ),
     (
         "an_agreed_order_is_told_once",

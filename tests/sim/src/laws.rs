@@ -298,6 +298,13 @@ impl Inner {
         !moving.unwrap_or_else(|error| panic!("the simulation's own statement: {error}"))
     }
 
+    /// Whether the provider refuses to give an order's money back: for as long as it does, the audit tells of it.
+    pub fn is_refused(&self, order: &str) -> bool {
+        let refused = "SELECT EXISTS (SELECT 1 FROM refused_money WHERE order_id = ?1)";
+        let found = self.memory.connection().query_row(refused, [order], |row| row.get(0));
+        found.unwrap_or_else(|error| panic!("{refused}: {error}"))
+    }
+
     /// What must hold at rest, by rows alone.
     pub fn check_at_rest(&mut self) {
         self.check_changes();

@@ -11,6 +11,7 @@
 //! SQLite serves one process, so there a claim is the relay's own memory and ends with it.
 
 use std::collections::HashMap;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -40,22 +41,31 @@ impl Engine {
         metrics: Arc<Metrics>,
         registry: &Registry,
         wake: Arc<Notify>,
+        backup: Option<PathBuf>,
     ) -> anyhow::Result<Engine> {
         match database {
             #[cfg(feature = "sqlite")]
             Database::Sqlite(data) => {
-                crate::sqlite::Sqlite::open(&data, clock, metrics, registry, wake).map(Engine::Sqlite)
+                crate::sqlite::Sqlite::open(&data, clock, metrics, registry, wake, backup).map(Engine::Sqlite)
             }
             #[cfg(feature = "sqlite")]
             Database::SqliteFile(file) => {
+                refuse(backup)?;
                 crate::sqlite::Sqlite::visit(&file, clock, metrics, registry, wake).map(Engine::Sqlite)
             }
             #[cfg(feature = "postgres")]
             Database::Postgres(url) => {
+                refuse(backup)?;
                 crate::postgres::Postgres::open(&url, clock, metrics, registry, wake).map(Engine::Postgres)
             }
         }
     }
+}
+
+/// Only what one process alone writes can be followed.
+fn refuse(backup: Option<PathBuf>) -> anyhow::Result<()> {
+    anyhow::ensure!(backup.is_none(), "only a data directory's own file of SQLite is backed up continuously");
+    Ok(())
 }
 
 /// Asks the engine that is there: `on!(store.engine, engine => engine.ready().await)`.

@@ -31,8 +31,9 @@ pub mod values;
 pub use clock::Clock;
 #[cfg(feature = "sqlite")]
 pub use sqlite::{
-    backup,
+    Restored, backup,
     memory::{Delivery, Memory},
+    restore,
 };
 #[cfg(feature = "engine")]
 pub use store::{Database, DeadLetter, Deliver, Replay, Settings, Store, Subscribers};

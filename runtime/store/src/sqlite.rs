@@ -21,11 +21,13 @@ use crate::metrics::Metrics;
 use crate::migrations;
 use crate::values::{Condition, Entry, KvError, Read, Snapshot, SqlError};
 use crate::{Database, DeadLetter, Replay, Subscribers};
+use backup::{Backup, Tap};
 use metrics::WriterMetrics;
 use reader::Readers;
 use session::{Access, Session};
 use writer::{Tx, Writer};
 
+mod backup;
 mod batch;
 mod events;
 mod guard;
@@ -36,6 +38,8 @@ mod migrate;
 mod reader;
 mod session;
 mod writer;
+
+pub use backup::restore::{Restored, restore};
 
 /// The database in the data directory.
 const FILE: &str = "souk.db";
@@ -51,9 +55,11 @@ const LOOK_EVERY: Duration = Duration::from_secs(30);
 
 /// The database of one host.
 pub(crate) struct Sqlite {
-    // Dropped in this order: the writer's connection, closed last, copies the log into the database; then the lock goes.
+    // Dropped in this order: the writer's connection, closed last, copies the log into the database; then the backup stores
+    // the rest, and the lock goes.
     readers: Readers,
     writer: Writer,
+    _backup: Option<Backup>,
     clock: Clock,
     _lock: File,
 }
@@ -66,8 +72,9 @@ impl Sqlite {
         metrics: Arc<Metrics>,
         registry: &Registry,
         wake: Arc<Notify>,
+        backup: Option<PathBuf>,
     ) -> anyhow::Result<Sqlite> {
-        Sqlite::start(data.join(FILE), Access::Write, clock, metrics, registry, wake)
+        Sqlite::start(data.join(FILE), Access::Write, clock, metrics, registry, wake, backup)
     }
 
     /// Opens or makes a database that belongs to another platform.
@@ -78,7 +85,7 @@ impl Sqlite {
         registry: &Registry,
         wake: Arc<Notify>,
     ) -> anyhow::Result<Sqlite> {
-        Sqlite::start(file.to_owned(), Access::Visit, clock, metrics, registry, wake)
+        Sqlite::start(file.to_owned(), Access::Visit, clock, metrics, registry, wake, None)
     }
 
     fn start(
@@ -88,6 +95,7 @@ impl Sqlite {
         metrics: Arc<Metrics>,
         registry: &Registry,
         wake: Arc<Notify>,
+        backup: Option<PathBuf>,
     ) -> anyhow::Result<Sqlite> {
         let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
         std::fs::create_dir_all(directory).with_context(|| format!("cannot make {}", directory.display()))?;
@@ -98,8 +106,14 @@ impl Sqlite {
         // The names of new files are durable only with their directory.
         File::open(directory)?.sync_all()?;
         let counted = Arc::new(WriterMetrics::new(registry).context("cannot register the writer's metrics")?);
-        let writer = Writer::start(session, clock.clone(), counted, metrics, wake)?;
-        Ok(Sqlite { writer, readers: Readers::new(path), clock, _lock: lock })
+        let tap = backup.is_some().then(|| Arc::new(Tap::new(clock.clone())));
+        if tap.is_some() {
+            // How much of an older log counts is not known without reading it; nobody reads, so this empties it.
+            session.connection().query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?;
+        }
+        let writer = Writer::start(session, clock.clone(), counted, metrics, wake, tap.clone())?;
+        let backup = tap.zip(backup).map(|(tap, dir)| Backup::start(&path, dir, tap, clock.clone(), registry));
+        Ok(Sqlite { readers: Readers::new(path), writer, _backup: backup.transpose()?, clock, _lock: lock })
     }
 
     /// `sql.query`.

@@ -3,9 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::future::Future;
-use std::path::Path;
-#[cfg(feature = "sqlite")]
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::pin::Pin;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Instant;
@@ -65,12 +63,14 @@ pub struct Settings {
     pub subscribers: Subscribers,
     /// The time that expiry, delivery and components see.
     pub clock: Clock,
+    /// Where a database of a data directory is backed up continuously, if it is: a directory that is made when it is missing.
+    pub backup: Option<PathBuf>,
 }
 
 impl Settings {
     /// Settings with the system's clock and no subscribers.
     pub fn new(database: Database) -> Settings {
-        Settings { database, subscribers: Subscribers::new(), clock: Clock::system() }
+        Settings { database, subscribers: Subscribers::new(), clock: Clock::system(), backup: None }
     }
 }
 
@@ -114,8 +114,8 @@ impl Store {
     pub fn open(settings: Settings, registry: &Registry) -> anyhow::Result<Arc<Store>> {
         let metrics = Arc::new(Metrics::new(registry).context("cannot register the store's metrics")?);
         let wake = Arc::new(Notify::new());
-        let Settings { database, subscribers, clock } = settings;
-        let engine = Engine::open(database, clock.clone(), Arc::clone(&metrics), registry, Arc::clone(&wake))?;
+        let Settings { database, subscribers, clock, backup } = settings;
+        let engine = Engine::open(database, clock.clone(), Arc::clone(&metrics), registry, Arc::clone(&wake), backup)?;
         let subscribers = RwLock::new(Arc::new(subscribers));
         Ok(Arc::new(Store { engine, clock, subscribers, metrics, wake }))
     }

@@ -21,10 +21,10 @@ mod migrations;
 const START_MS: i64 = 1_800_000_000_000;
 
 /// A directory that ends with its test.
-struct Directory(PathBuf);
+pub(super) struct Directory(pub(super) PathBuf);
 
 impl Directory {
-    fn new() -> Directory {
+    pub(super) fn new() -> Directory {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let count = COUNT.fetch_add(1, Ordering::Relaxed);
         let path = std::env::temp_dir().join(format!("souk-store-{}-{count}", std::process::id()));

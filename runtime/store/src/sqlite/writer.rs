@@ -18,6 +18,7 @@ use rusqlite::CachedStatement;
 use rusqlite::hooks::Wal;
 use tokio::sync::{Notify, oneshot};
 
+use super::backup::Tap;
 use super::metrics::WriterMetrics;
 use super::session::Session;
 use super::{Stop, classify, is_broken};
@@ -108,9 +109,10 @@ impl Writer {
         metrics: Arc<WriterMetrics>,
         outbox: Arc<Metrics>,
         wake: Arc<Notify>,
+        backup: Option<Arc<Tap>>,
     ) -> anyhow::Result<Writer> {
         let (queue, work) = sync_channel(QUEUE_MAX);
-        let engine = Engine::new(session, clock, Arc::clone(&metrics), outbox, wake)?;
+        let engine = Engine::new(session, clock, Arc::clone(&metrics), outbox, wake, backup)?;
         let thread = std::thread::Builder::new().name("souk-writer".into()).spawn(move || engine.run(&work))?;
         Ok(Writer { queue: Some(queue), metrics, thread: Some(thread) })
     }
@@ -247,6 +249,7 @@ struct Engine {
     version: Cell<i64>,
     log_pages: Arc<AtomicI32>,
     swept_at: i64,
+    backup: Option<Arc<Tap>>,
 }
 
 impl Engine {
@@ -256,6 +259,7 @@ impl Engine {
         metrics: Arc<WriterMetrics>,
         outbox: Arc<Metrics>,
         wake: Arc<Notify>,
+        backup: Option<Arc<Tap>>,
     ) -> anyhow::Result<Engine> {
         let version =
             session.host("SELECT value FROM souk_counters WHERE name = 'version'")?.query_row([], |row| row.get(0))?;
@@ -265,7 +269,17 @@ impl Engine {
             seen.store(pages, Ordering::Relaxed);
             Ok(())
         })?;
-        Ok(Engine { session, clock, metrics, outbox, wake, version: Cell::new(version), log_pages, swept_at: 0 })
+        Ok(Engine {
+            session,
+            clock,
+            metrics,
+            outbox,
+            wake,
+            version: Cell::new(version),
+            log_pages,
+            swept_at: 0,
+            backup,
+        })
     }
 
     fn run(mut self, queue: &Receiver<Box<dyn Work>>) {
@@ -275,13 +289,16 @@ impl Engine {
             match queue.recv_timeout(IDLE_MAX) {
                 Ok(work) => group.push(work),
                 Err(RecvTimeoutError::Timeout) => {}
-                Err(RecvTimeoutError::Disconnected) => return,
+                Err(RecvTimeoutError::Disconnected) => break,
             }
             group.extend(queue.try_iter().take(GROUP_MAX - group.len()));
             self.metrics.queue.sub(i64::try_from(group.len()).unwrap_or_default());
             group.retain(|work| !work.is_abandoned());
             self.commit(group);
             self.checkpoint();
+        }
+        if let Some(backup) = &self.backup {
+            backup.close();
         }
     }
 
@@ -366,6 +383,10 @@ impl Engine {
         let started = Instant::now();
         run("COMMIT")?;
         self.metrics.flush_seconds.observe(started.elapsed().as_secs_f64());
+        if let Some(backup) = &self.backup {
+            // Nothing before this line is in the backup: what was not flushed may yet be gone.
+            backup.flushed(self.log_pages.load(Ordering::Relaxed).cast_unsigned());
+        }
         Ok(())
     }
 
@@ -375,6 +396,13 @@ impl Engine {
         if pages < CHECKPOINT_PAGES {
             return;
         }
+        match &self.backup {
+            Some(backup) => backup.checkpoint(|| self.checkpoint_now(pages)),
+            None => self.checkpoint_now(pages),
+        }
+    }
+
+    fn checkpoint_now(&self, pages: i32) {
         // Readers end within their deadlines, so waiting for them is bounded; it is done only when the log is long.
         let mode = if pages < LOG_PAGES_MAX { "PASSIVE" } else { "TRUNCATE" };
         let done = self

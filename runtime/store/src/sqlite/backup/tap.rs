@@ -137,13 +137,16 @@ impl Tap {
     /// All of the log that is flushed, and the instant of that. Everything acknowledged before it is in there, or in the
     /// database's file.
     pub(super) fn whole(&self, path: PathBuf) -> anyhow::Result<(Log, Pages, i64)> {
-        let (frames, now) = {
-            let state = self.state();
-            (state.frames, self.clock.now_ms())
-        };
-        let (mut log, mut pages) = (Log::new(path), Pages::default());
-        log.read(frames, &mut pages)?;
-        Ok((log, pages, now))
+        let frames = self.state().frames;
+        let (mut log, mut pages) = (Log::new(path.clone()), Pages::default());
+        if log.read(frames, &mut pages).is_err() {
+            // When it has started over meanwhile, it is short now; when it is damaged, it still is.
+            (log, pages) = (Log::new(path), Pages::default());
+        }
+        // The writer waits only for the rest.
+        let state = self.state();
+        log.read(state.frames, &mut pages)?;
+        Ok((log, pages, self.clock.now_ms()))
     }
 
     /// Goes on from here with a snapshot that is whole, and lets the database's file change again.

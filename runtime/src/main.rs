@@ -6,7 +6,8 @@ use anyhow::Context;
 use clap::{CommandFactory, Parser, Subcommand, ValueEnum, error::ErrorKind};
 use souk::{
     commands::{
-        Misconfigured, Outcome, Place, audit, backup, compose, dead_letters, external, inspect, migrate, seed, up,
+        Misconfigured, Outcome, Place, audit, backup, compose, dead_letters, external, inspect, migrate, restore, seed,
+        up,
     },
     log,
 };
@@ -59,6 +60,8 @@ enum Command {
         #[command(flatten)]
         place: Place,
     },
+    /// Makes a database file of what `up --backup` has copied.
+    Restore(restore::Restore),
     /// Makes one component file out of several, for platforms that do not link components themselves.
     Compose(compose::Compose),
     /// Shows or replays events that could not be delivered.
@@ -120,6 +123,7 @@ async fn run(command: Command) -> anyhow::Result<Outcome> {
         Command::Audit { extent, place } => audit::run(&place, extent).await,
         Command::Seed(seed) => seed::run(&seed).await,
         Command::Backup { file, place } => backup::run(&place, &file),
+        Command::Restore(restore) => restore::run(&restore),
         Command::Compose(compose) => compose::run(&compose),
         Command::DeadLetters { action, place } => dead_letters::run(&place, &action).await,
         Command::External(arguments) => {

@@ -8,6 +8,7 @@ pub mod external;
 pub mod inspect;
 pub mod migrate;
 pub mod operator;
+pub mod restore;
 pub mod seed;
 pub mod up;
 
@@ -97,9 +98,15 @@ impl Place {
 
     /// Opens the database of the application.
     pub fn open(&self, engine: Engine, parts: &Parts) -> anyhow::Result<Host> {
+        self.open_with_backup(engine, parts, None)
+    }
+
+    /// Opens the database of the application, and backs it up continuously to a directory if there is one.
+    pub fn open_with_backup(&self, engine: Engine, parts: &Parts, backup: Option<PathBuf>) -> anyhow::Result<Host> {
         let metrics = Arc::new(Metrics::new()?);
         let mut settings = Settings::new(self.database());
         settings.subscribers = parts.manifest.topics();
+        settings.backup = backup;
         let providers = Providers::open(settings, &metrics.registry)?;
         Ok(Host { engine, providers, metrics, readiness: Readiness::new() })
     }

@@ -6,6 +6,7 @@
 use std::{
     future::Future,
     net::{IpAddr, SocketAddr},
+    path::PathBuf,
     pin::Pin,
     sync::Arc,
     time::{Duration, Instant},
@@ -58,6 +59,10 @@ pub struct Up {
     /// do not start any more.
     #[arg(long, requires = "sql")]
     pub replace_secrets: bool,
+    /// A directory on another disk, or a mounted object store, that the database is copied to while the host runs, at most
+    /// a second behind; `souk restore` makes a database of it.
+    #[arg(long, value_name = "DIR", env = "SOUK_BACKUP", conflicts_with_all = ["sql", "database"])]
+    pub backup: Option<PathBuf>,
 }
 
 impl Up {
@@ -78,7 +83,7 @@ pub async fn run(up: Up) -> anyhow::Result<Outcome> {
     let engine = up.place.engine()?;
     let parts = Arc::new(up.place.load(&engine, Make::Missing)?);
     warn(&parts);
-    let host = up.place.open(engine, &parts)?;
+    let host = up.place.open_with_backup(engine, &parts, up.backup.clone())?;
     let preparation = up.preparation(host.clone(), parts.clone());
     host.readiness.prepare(&preparation).await?;
     let app = parts.join(&host)?;

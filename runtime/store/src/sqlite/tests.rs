@@ -1,6 +1,6 @@
-//! What the store promises beyond the ports: migrations, restarts, dead letters, backups, full and damaged disks.
+//! What the store promises: batches, migrations, restarts, dead letters, backups, full and damaged disks.
 //!
-//! The ports' own contract is tested by the port suite in `tests/`.
+//! The whole contract of the ports is tested by the port suite in `tests/`.
 
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -16,6 +16,7 @@ use crate::engine::{Engine, Failure};
 use crate::values::{Batch, Condition, Event, NewEvent, Read, SqlError, Value, Write};
 use crate::{Clock, Database, Deliver, Replay, Settings, Store, Subscribers};
 
+mod batches;
 mod migrations;
 
 const START_MS: i64 = 1_800_000_000_000;

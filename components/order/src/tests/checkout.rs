@@ -230,11 +230,17 @@ fn a_shopper_who_never_comes_back_holds_nothing() {
 
 #[test]
 fn an_action_that_took_long_takes_the_stock_again_or_gives_the_money_back() {
-    for (others_take, ends) in [(0, OrderState::Confirmed), (SHELF, OrderState::Canceled)] {
+    // Minutes away | units that others take meanwhile | what becomes of the order
+    for (minutes, others_take, ends) in [
+        (20, 0, OrderState::Confirmed),
+        (20, SHELF, OrderState::Canceled),
+        (31, 0, OrderState::Confirmed), // past the end of a checkout, and paid all the same
+        (31, SHELF, OrderState::Canceled),
+    ] {
         let world = World::new();
         world.token.set("tok_action");
         world.buy(&order_id(1)).expect("it waits for the shopper");
-        world.ports.advance(20 * 60_000);
+        world.ports.advance(minutes * 60_000);
         world.take_from_shelf(SHIRT, others_take);
         world.verdict.set(Some(PaymentState::Authorized));
         let view = resume(&world, &world.guest(), &order_id(1)).expect("it ends");

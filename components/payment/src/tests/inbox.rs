@@ -248,6 +248,22 @@ fn a_timer_that_is_delivered_again_tries_nothing() {
 }
 
 #[test]
+fn a_timer_of_a_webhook_that_was_handled_asks_nobody() {
+    let world = World::new();
+    world.authorize(CapturePolicy::Manual).expect("it goes well");
+    world.ports.take_due_events();
+    take(&world, &news("evt_1")).expect("it is genuine");
+    let timers = world.ports.take_due_events();
+    let timer = timers.iter().find(|event| event.topic == "payment.news-due").expect("it is kept with its timer");
+    world.deliver_news(timer).expect("the provider answers");
+    assert_eq!(waiting(&world), 0);
+    let before = amounts(&world);
+    world.alter(|object| object.captured = 60);
+    world.deliver_news(timer).expect("there is nothing to do");
+    assert_eq!(amounts(&world), before);
+}
+
+#[test]
 fn the_audit_tells_of_a_parked_webhook_after_an_hour() {
     let world = World::new();
     take(&world, "evt_1 of-another-shop").expect("it is genuine");

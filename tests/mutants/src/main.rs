@@ -1,8 +1,8 @@
 //! `mutants`: shows that the simulation and the tests have teeth.
 //!
-//! Each fault of `mutants.toml` is put into a copy of the tree. There its package is built, and the simulation and then the
-//! package's own tests run until something fails. Before that the copy has to pass the very same without a fault. Exits with 1
-//! unless every fault is noticed; one that does not build, or makes something go on for ever, is an error and shows nothing.
+//! Each fault of `mutants.toml` is put into a copy of the tree. There its package is built, and its tests and the simulation run,
+//! the one that the list names first, until something fails. Before that the copy has to pass the very same without a fault. Exits with 1 unless every fault is
+//! noticed; one that does not build, or makes something go on for ever, is an error and shows nothing.
 
 mod list;
 mod tree;
@@ -39,7 +39,9 @@ fn main() -> anyhow::Result<ExitCode> {
     let all = list::load(&root)?;
     let is_wanted = |text: &str| text.contains(&arguments.only);
     let is_wanted = |mutant: &&Mutant| is_wanted(&mutant.name) || is_wanted(&mutant.file.to_string_lossy());
-    let mutants: Vec<Mutant> = all.iter().filter(is_wanted).cloned().collect();
+    let mut mutants: Vec<Mutant> = all.iter().filter(is_wanted).cloned().collect();
+    // A package that was put right is built once more with the next: those of one package follow one another.
+    mutants.sort_by_key(|mutant| (mutant.by, mutant.package()));
     ensure!(!mutants.is_empty(), "no mutant has `{}` in its name or file", arguments.only);
 
     let began = Instant::now();
@@ -55,7 +57,7 @@ fn main() -> anyhow::Result<ExitCode> {
                 killed += 1;
                 format!("killed by {witness}")
             }
-            Ok(None) => "SURVIVED".to_owned(),
+            Ok(None) => format!("SURVIVED: {}", mutant.why),
             Err(error) => format!("ERROR: {error:#}"),
         };
         println!("{:<56} {seen} ({:.0} s)", mutant.name, started.elapsed().as_secs_f64());

@@ -7,7 +7,7 @@ use std::process::{Command, Output, Stdio};
 
 use anyhow::{Context as _, ensure};
 
-use crate::list::{Mutant, Package};
+use crate::list::{By, Mutant, Package};
 
 /// What of the tree is copied. Settings of cargo are found in the folders above the copy.
 const COPIED: [&str; 8] = ["Cargo.lock", "Cargo.toml", "components", "runtime", "sample", "spin.toml", "tests", "wit"];
@@ -17,8 +17,6 @@ const LEFT_OUT: [&str; 2] = ["target", "node_modules"];
 const WORLDS: u64 = 64;
 /// What one run of the simulation or of tests may take. A fault may make something go on for ever.
 const SECONDS_MAX: u32 = 600;
-/// The suite of the ports, which runs against the store on both databases.
-const PORTS: &str = "ports";
 /// Lines of a failed command's errors that are shown.
 const LINES_MAX: usize = 20;
 /// Characters of a violation that are shown.
@@ -52,29 +50,34 @@ pub struct Tree {
     root: PathBuf,
     copy: PathBuf,
     sim: PathBuf,
-    /// All components that have mutants. They are named together whenever tests are built: features are those of what is
+    /// All packages that have mutants. They are named together whenever tests are built: features are those of what is
     /// named, and another set of them is another build of most libraries.
-    components: BTreeSet<Package>,
+    packages: BTreeSet<Package>,
 }
 
 impl Tree {
     /// Makes the copy the same as the tree. What is the same already is left alone, so that cargo does not build it again.
     pub fn copy(root: PathBuf, sim: PathBuf, mutants: &[Mutant]) -> anyhow::Result<Tree> {
         let copy = root.join("target/mutants");
+        std::fs::create_dir_all(&copy)?;
         for name in COPIED {
             mirror(&root.join(name), &copy.join(name))?;
         }
-        let components = mutants.iter().map(Mutant::package).filter(Package::is_component).collect();
-        Ok(Tree { root, copy, sim, components })
+        let packages = mutants.iter().map(Mutant::package).collect();
+        Ok(Tree { root, copy, sim, packages })
     }
 
-    /// Looks whether anybody notices a fault.
+    /// Puts a fault in, and looks whether anybody notices: who is named first, and then the other.
     pub fn look(&self, mutant: &Mutant) -> anyhow::Result<Option<Witness>> {
         let path = self.copy.join(&mutant.file);
         std::fs::write(&path, mutant.apply(&self.root)?)?;
         let package = mutant.package();
-        let seen = if package.is_component() { self.simulate() } else { Ok(None) };
-        let seen = seen.and_then(|seen| if seen.is_some() { Ok(seen) } else { self.test(&package) });
+        let ask = |by: By| match by {
+            By::Tests => self.test(&package),
+            By::Simulation if package.is_component() => self.simulate(),
+            By::Simulation => Ok(None),
+        };
+        let seen = ask(mutant.by).and_then(|seen| if seen.is_some() { Ok(seen) } else { ask(mutant.by.other()) });
         mirror(&self.root.join(&mutant.file), &path)?;
         seen
     }
@@ -103,23 +106,16 @@ impl Tree {
         Ok(Some(witness.with_context(|| format!("the simulation broke down, {}: {}", output.status, errors(&output)))?))
     }
 
-    /// Builds and runs the tests of a package, and for the store those of its ports as well.
+    /// Builds and runs the tests of a package's library.
     pub fn test(&self, package: &Package) -> anyhow::Result<Option<Witness>> {
         let mut command =
             self.cargo(&["test", "--profile", "mutants", "--no-run", "--message-format", "json", "--lib"]);
-        if package.is_store() {
-            command.args(["-p", &package.name(), "-p", "souk-tests", "--test", PORTS]);
-        } else {
-            for package in &self.components {
-                command.args(["-p", &package.name()]);
-            }
+        for package in &self.packages {
+            command.args(["-p", &package.name()]);
         }
         let built = successful(&mut command)?;
         let built = String::from_utf8_lossy(&built.stdout);
-        let mut failed = run(&built, &package.name().replace('-', "_"), &self.copy.join(&package.folder), &[])?;
-        if failed.is_empty() && package.is_store() {
-            failed = run(&built, PORTS, &self.copy.join("tests"), &["own_host"])?;
-        }
+        let failed = run(&built, &package.name().replace('-', "_"), &self.copy.join(&package.folder))?;
         Ok(Some(failed).filter(|names| !names.is_empty()).map(Witness::Tests))
     }
 
@@ -132,14 +128,14 @@ impl Tree {
 }
 
 /// Runs tests that cargo has built, by the name of their target, and answers the names of those that failed.
-fn run(built: &str, target: &str, folder: &Path, arguments: &[&str]) -> anyhow::Result<Vec<String>> {
+fn run(built: &str, target: &str, folder: &Path) -> anyhow::Result<Vec<String>> {
     let executable = built.lines().find_map(|line| {
         let artifact: serde_json::Value = serde_json::from_str(line).ok()?;
         let is_wanted = artifact["target"]["name"] == *target && artifact["profile"]["test"] == true;
         artifact["executable"].as_str().filter(|_| is_wanted).map(PathBuf::from)
     });
     let executable = executable.with_context(|| format!("cargo names no tests of {target}"))?;
-    let output = limited(&executable).args(arguments).current_dir(folder).output()?;
+    let output = limited(&executable).current_dir(folder).output()?;
     let failed = failed_tests(&String::from_utf8_lossy(&output.stdout));
     ensure!(
         output.status.success() || !failed.is_empty(),

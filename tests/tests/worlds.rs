@@ -21,12 +21,13 @@ const WORLDS: [(&str, &str); 12] = [
     ("storefront", "storefront-edge"),
     ("test-payments", "test-payments-connector"),
     ("stripe", "stripe-connector"),
+    ("paypal", "paypal-connector"),
     ("mailbox", "mailbox-connector"),
     ("drain", "drain-edge"),
 ];
 
 /// The connectors that have a way to the network. Nothing else has one.
-const NETWORKED: [&str; 1] = ["stripe"];
+const NETWORKED: [&str; 2] = ["stripe", "paypal"];
 
 /// Adapters, and what of a platform each may import. Their own worlds stand beside them: no service knows a platform.
 const ADAPTERS: [(&str, &[&str]); 6] = [

@@ -147,7 +147,8 @@ fn explanation(order: &OrderView) -> String {
             "The bank has not answered yet. This page asks again by itself; nothing is charged twice.".to_owned()
         }
         OrderState::AwaitingAction => {
-            "Your bank asks you to confirm the payment. Nothing is charged until you do.".to_owned()
+            let who = if order.payment_provider == "paypal" { "PayPal" } else { "Your bank" };
+            format!("{who} asks you to confirm the payment. Nothing is charged until you do.")
         }
         OrderState::Confirmed => format!("A confirmation is on its way to {}.", order.email),
         OrderState::Completed => "Everything was handed over.".to_owned(),

@@ -27,7 +27,7 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// Hosts of the lattice.
 const HOSTS: [&str; 2] = ["host-1", "host-2"];
 /// Secrets of accounts elsewhere, which a lattice on this machine has not.
-const ACCOUNTS: [&str; 2] = ["stripe_secret_key", "stripe_webhook_secrets"];
+const ACCOUNTS: [&str; 3] = ["stripe_secret_key", "stripe_webhook_secrets", "paypal_client_secret"];
 /// Seconds after which wadm gives up a host that is silent. A host says that it is alive every two.
 const HOST_GONE_SECONDS: &str = "10";
 

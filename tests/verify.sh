@@ -107,7 +107,7 @@ case "${1:-}" in
     suite tidy "the repository" tests --test tidy --test worlds --test wadm
     suite simulation "simulated hosts" tests --test simulation
     check tests/providers/setup.sh
-    suite providers "simulators" tests --no-fail-fast --test sdks --test connector --test localstripe
+    suite providers "simulators" tests --no-fail-fast --test sdks --test connector --test paypal --test localstripe
     suite providers "own host, SQLite" on sqlite --test providers
     suite figures "own host, SQLite" on sqlite --test figures -- --nocapture --test-threads=1
     suite ports "test ports" tests --test ports -- kit::

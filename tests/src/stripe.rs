@@ -5,7 +5,9 @@ use std::ops::Deref;
 use std::sync::Arc;
 
 use serde_json::{Value, json};
+use souk_providers::provider::Provider as _;
 use souk_providers::server::{self, Clock, Endpoint, Server};
+use souk_providers::stripe::Stripe;
 
 use crate::checker::Books;
 use crate::client::{Answer, Client};
@@ -33,7 +35,7 @@ pub struct Parties {
     /// A guest.
     pub guest: Client,
     /// The simulator.
-    pub stripe: Server,
+    pub stripe: Server<Stripe>,
 }
 
 impl Scene {
@@ -64,7 +66,7 @@ impl Scene {
 
     /// Where the shop's books and Stripe's objects do not agree, in lines for a person.
     pub fn differences(&self) -> Vec<String> {
-        differences(&self.stripe.shared.lock().stripe.objects(), &Books::of(&self.shop))
+        differences(&self.stripe.shared.lock().provider.objects(), &Books::of(&self.shop))
     }
 }
 
@@ -112,7 +114,7 @@ impl Parties {
 
     /// What Stripe has of a kind that this order caused.
     pub fn at_stripe(&self, kind: &str, order: &str) -> Vec<Value> {
-        let objects = self.stripe.shared.lock().stripe.objects();
+        let objects = self.stripe.shared.lock().provider.objects();
         let all = |kind: &str| objects[kind].as_array().expect("a kind of objects").clone();
         let intents: Vec<Value> =
             all("payment_intents").into_iter().filter(|intent| intent["metadata"]["souk_order"] == order).collect();

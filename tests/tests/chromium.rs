@@ -1,7 +1,9 @@
 //! The pages in Chromium with JavaScript: paying with a card in Stripe's fields, beside the simulator of Stripe.
 
 use serde_json::json;
+use souk_providers::provider::Provider as _;
 use souk_providers::server::{self, Clock, Endpoint, Server};
+use souk_providers::stripe::Stripe;
 use souk_tests::{chromium::Chromium, client::Client, shop::Shop};
 
 const KEY: &str = "sk_test_simulator";
@@ -11,7 +13,7 @@ const HOOK_SECRET: &str = "whsec_simulator";
 struct Scene {
     shop: Shop,
     staff: Client,
-    stripe: Server,
+    stripe: Server<Stripe>,
     browser: Chromium,
 }
 
@@ -84,7 +86,7 @@ async fn a_card_goes_from_stripes_fields_to_stripe() {
     scene.pay().await;
     scene.browser.says("Thank you for your order").await;
     assert_eq!(scene.orders().await, [order("confirmed", "paid")]);
-    let objects = scene.stripe.shared.lock().stripe.objects();
+    let objects = scene.stripe.shared.lock().provider.objects();
     let intents = objects["payment_intents"].as_array().expect("a list");
     assert_eq!(intents.iter().map(|intent| &intent["status"]).collect::<Vec<_>>(), [&json!("succeeded")]);
     scene.shop.assert_audit();

@@ -1,7 +1,7 @@
 //! The shop with its connector to Stripe, as `souk up` runs it, beside the simulator of Stripe.
 
 use serde_json::json;
-use souk_providers::stripe::faults::Fault;
+use souk_providers::faults::Fault;
 use souk_tests::{
     client::Client,
     stripe::Scene,

@@ -10,7 +10,7 @@ use wit_component::DecodedWasm;
 use wit_parser::{Resolve, WorldId, WorldItem};
 
 /// Components and their worlds.
-const WORLDS: [(&str, &str); 12] = [
+const WORLDS: [(&str, &str); 13] = [
     ("user", "user-service"),
     ("catalog", "catalog-service"),
     ("cart", "cart-service"),

@@ -1,9 +1,11 @@
-//! `souk-test-provider stripe`: a simulator as a local server, for developers. `souk test-provider stripe` starts it too.
+//! `souk-test-provider`: a simulator as a local server, for developers. `souk test-provider` starts it too.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use clap::{Parser, Subcommand};
-use souk_providers::server::{self, Clock};
+use clap::{Args, Parser, Subcommand};
+use souk_providers::paypal::PayPal;
+use souk_providers::server::{self, Clock, Endpoint, Site};
+use souk_providers::stripe::Stripe;
 
 /// Simulates an outside company on this machine. Nothing is charged, and all is forgotten when it ends.
 #[derive(Parser)]
@@ -23,27 +25,66 @@ enum Provider {
         /// The secret key that it takes.
         #[arg(long, default_value = "sk_test_simulator")]
         secret_key: String,
-        /// Where webhooks go, as http://127.0.0.1:3000/api/v1/hooks/stripe; nowhere when it is not given.
-        #[arg(long)]
-        hook_url: Option<String>,
         /// What signs webhooks; several while one replaces another.
         #[arg(long = "hook-secret", default_value = "whsec_simulator")]
         hook_secrets: Vec<String>,
-        /// Decides names and faults; another one at each start when it is not given.
-        #[arg(long)]
-        seed: Option<u32>,
+        #[command(flatten)]
+        run: Run,
     },
+    /// Checkout with PayPal: set `paypal_api_base` to the address that it prints.
+    Paypal {
+        /// The port on 127.0.0.1.
+        #[arg(long, default_value_t = 12112)]
+        port: u16,
+        /// The client id that it takes.
+        #[arg(long, default_value = "simulator")]
+        client_id: String,
+        /// The secret that it takes with the client id.
+        #[arg(long, default_value = "simulator-secret")]
+        client_secret: String,
+        /// The id of the webhook.
+        #[arg(long, default_value = "WHSIMULATOR")]
+        webhook_id: String,
+        #[command(flatten)]
+        run: Run,
+    },
+}
+
+#[derive(Args)]
+struct Run {
+    /// Where webhooks go, as http://127.0.0.1:3000/api/v1/hooks/stripe or .../paypal; nowhere when it is not given.
+    #[arg(long)]
+    hook_url: Option<String>,
+    /// Decides names and faults; another one at each start when it is not given.
+    #[arg(long)]
+    seed: Option<u32>,
 }
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
-    let Provider::Stripe { port, secret_key, hook_url, hook_secrets, seed } = Cli::parse().provider;
+    match Cli::parse().provider {
+        Provider::Stripe { port, secret_key, hook_secrets, run } => {
+            serve::<Stripe>("stripe", port, &secret_key, hook_secrets, run).await
+        }
+        Provider::Paypal { port, client_id, client_secret, webhook_id, run } => {
+            serve::<PayPal>("paypal", port, &format!("{client_id}:{client_secret}"), vec![webhook_id], run).await
+        }
+    }
+}
+
+async fn serve<P: Site>(
+    name: &str,
+    port: u16,
+    credentials: &str,
+    secrets: Vec<String>,
+    Run { hook_url, seed }: Run,
+) -> anyhow::Result<()> {
     // Names that a shop has seen before must not come again for other payments.
     let fresh = || SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.subsec_nanos());
     let seed = seed.unwrap_or_else(fresh);
-    let server = server::start(port, &secret_key, seed, Clock::Goes(0)).await?;
-    println!("stripe simulator at {}, secret key {secret_key}, seed {seed}", server.url);
-    server.shared.lock().endpoint = server::Endpoint { url: hook_url, secrets: hook_secrets };
+    let server = server::start::<P>(port, credentials, seed, Clock::Goes(0)).await?;
+    println!("{name} simulator at {}, credentials {credentials}, seed {seed}", server.url);
+    server.shared.lock().endpoint = Endpoint { url: hook_url, secrets };
     tokio::select! {
         () = server.run_courier() => {}
         ended = tokio::signal::ctrl_c() => ended?,

@@ -3,9 +3,10 @@
 //!
 //! | path | what it does |
 //! |---|---|
-//! | `/v1/...` | the API |
-//! | `/stripe.js`, `/elements` | a stand-in for Stripe.js, and the frame of the fields for a card |
-//! | `/3d_secure/{id}` | where a shopper approves or refuses a payment |
+//! | `/v1/...`, `/v2/...` | the API |
+//! | `/stripe.js`, `/elements` | Stripe: a stand-in for Stripe.js, and the frame of the fields for a card |
+//! | `/3d_secure/{id}` | Stripe: where a shopper approves or refuses a payment |
+//! | `/checkoutnow?token={id}` | PayPal: where a shopper approves an order, and with what |
 //! | `GET /_control/objects` | everything there is |
 //! | `POST /_control/clock` | moves the clock on: `{"advance_ms": 86400000}` |
 //! | `POST /_control/faults` | plans faults: `{"next": ["lost_after"], "percent": 5, "outage": false, "over_refunds": true}` |
@@ -14,11 +15,10 @@
 //!
 //! Whoever reaches the port controls it, so it listens on the loopback alone.
 
-mod api;
 mod control;
 mod courier;
-mod elements;
-mod page;
+mod paypal;
+mod stripe;
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -26,14 +26,16 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use axum::Router;
 use axum::body::Body;
+use axum::extract::DefaultBodyLimit;
+use axum::response::Response;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 use tower::ServiceExt;
 
-use crate::stripe::Stripe;
-use crate::stripe::faults::Faults;
-use crate::stripe::hooks::Outbox;
+use crate::faults::Faults;
+use crate::hooks::Outbox;
+use crate::provider::Provider;
 
 /// Most connections at once; others wait.
 pub const CONNECTIONS_MAX: usize = 1_024;
@@ -82,11 +84,17 @@ pub struct Endpoint {
     pub secrets: Vec<String>,
 }
 
+/// A company that is reached over HTTP.
+pub trait Site: Provider + Sized {
+    /// Its API and its pages.
+    fn routes() -> Router<Shared<Self>>;
+}
+
 /// The state behind the server.
 #[derive(Debug)]
-pub struct Simulator {
+pub struct Simulator<P> {
     /// The account.
-    pub stripe: Stripe,
+    pub provider: P,
     /// What goes wrong.
     pub faults: Faults,
     /// Webhooks that wait.
@@ -97,48 +105,60 @@ pub struct Simulator {
     pub endpoint: Endpoint,
 }
 
-impl Simulator {
+impl<P: Provider> Simulator<P> {
     /// Puts the events that happened into the outbox.
     fn post_events(&mut self) {
         let now = self.clock.now();
-        self.stripe.advance(now);
-        let events = self.stripe.take_events();
+        self.provider.advance(now);
+        let events = self.provider.take_events();
         self.outbox.add(now, events);
     }
 }
 
 /// A way to the state that requests share.
-#[derive(Clone)]
-pub struct Shared {
-    state: Arc<Mutex<Simulator>>,
+pub struct Shared<P> {
+    state: Arc<Mutex<Simulator<P>>>,
     http: reqwest::Client,
 }
 
-impl Shared {
+impl<P> Clone for Shared<P> {
+    fn clone(&self) -> Self {
+        Self { state: Arc::clone(&self.state), http: self.http.clone() }
+    }
+}
+
+impl<P> Shared<P> {
     /// The state, for as long as it takes to look or change; never across a wait.
-    pub fn lock(&self) -> MutexGuard<'_, Simulator> {
+    pub fn lock(&self) -> MutexGuard<'_, Simulator<P>> {
         self.state.lock().expect("no request panics while it holds the state")
     }
 }
 
 /// A running simulator.
-pub struct Server {
+pub struct Server<P> {
     /// Where it listens, without a slash at the end.
     pub url: String,
     /// Its state.
-    pub shared: Shared,
+    pub shared: Shared<P>,
 }
 
 /// Marks an answer that is not sent: the connection breaks instead.
 #[derive(Clone, Copy)]
 struct Lost;
 
+/// An answer that is not sent.
+fn lost() -> Response {
+    let mut response = Response::default();
+    response.extensions_mut().insert(Lost);
+    response
+}
+
 /// Starts a simulator on a port of the loopback, zero for any free one. It ends with the runtime it is started in.
-pub async fn start(port: u16, secret_key: &str, seed: u32, clock: Clock) -> anyhow::Result<Server> {
+pub async fn start<P: Site>(port: u16, credentials: &str, seed: u32, clock: Clock) -> anyhow::Result<Server<P>> {
     let listener = TcpListener::bind(SocketAddr::from((Ipv4Addr::LOCALHOST, port))).await?;
     let url = format!("http://{}", listener.local_addr()?);
     let state = Simulator {
-        stripe: Stripe::new(secret_key, &url, seed),
+        provider: P::new(credentials, &url, seed),
         faults: Faults::new(u64::from(seed)),
         outbox: Outbox::new(u64::from(seed)),
         clock,
@@ -146,16 +166,13 @@ pub async fn start(port: u16, secret_key: &str, seed: u32, clock: Clock) -> anyh
     };
     let http = reqwest::Client::builder().timeout(courier::ANSWER_WAIT_MAX).no_proxy().build()?;
     let shared = Shared { state: Arc::new(Mutex::new(state)), http };
-    let router = api::routes()
-        .merge(page::routes())
-        .merge(elements::routes())
-        .merge(control::routes())
-        .with_state(shared.clone());
+    let router =
+        P::routes().merge(control::routes()).layer(DefaultBodyLimit::max(BODY_BYTES_MAX)).with_state(shared.clone());
     tokio::spawn(accept(listener, router));
     Ok(Server { url, shared })
 }
 
-impl Server {
+impl<P: Provider> Server<P> {
     /// Sends webhooks when they are due, for as long as the runtime lasts.
     pub async fn run_courier(&self) {
         courier::run(self.shared.clone()).await;

@@ -9,15 +9,12 @@
 //! | `intents`, `refunds` | what they do |
 //! | [`objects`] | what is shown |
 //! | [`cards`] | which test payment method does what |
-//! | [`faults`] | what goes wrong, by plan or by seed |
-//! | [`hooks`], [`signature`] | events on their way to the shop |
+//! | [`signature`] | what signs webhooks |
 
 pub mod cards;
 pub mod command;
 pub mod error;
-pub mod faults;
 pub mod form;
-pub mod hooks;
 mod intents;
 pub mod objects;
 mod refunds;
@@ -31,8 +28,12 @@ use serde_json::{Value, json};
 
 use command::{Command, Page};
 use error::Refusal;
-use faults::Fault;
 use objects::{Charge, Intent, Refund};
+
+use crate::faults::Fault;
+use crate::hooks::{Delivery, Webhook};
+use crate::keys::Keys;
+use crate::provider::{Provider, RefundPolicy};
 
 pub use intents::Shopper;
 
@@ -73,15 +74,6 @@ pub struct Response {
     pub body: Value,
 }
 
-/// How refunds are checked.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum RefundPolicy {
-    /// No more than was taken.
-    Capped,
-    /// Wrongly, anything.
-    Uncapped,
-}
-
 /// An account at Stripe.
 #[derive(Clone, Debug)]
 pub struct Stripe {
@@ -94,7 +86,7 @@ pub struct Stripe {
     intents: BTreeMap<String, Intent>,
     charges: BTreeMap<String, Charge>,
     refunds: BTreeMap<String, Refund>,
-    keys: BTreeMap<String, Kept>,
+    keys: Keys<Kept>,
     /// What happens by itself, by when.
     timers: BTreeSet<(i64, Timer)>,
     events: Vec<Value>,
@@ -112,13 +104,12 @@ enum Timer {
     HoldEnds(String),
     RefundFails(String),
     RefundSucceeds(String),
-    KeyIsForgotten(String),
 }
 
-impl Stripe {
-    /// An account without payments. `url` is where the pages of 3-D Secure are; ids of objects hold the seed, so that
-    /// those of two accounts differ.
-    pub fn new(secret_key: &str, url: &str, seed: u32) -> Self {
+impl Provider for Stripe {
+    const EVENT_TYPE: &str = "type";
+
+    fn new(secret_key: &str, url: &str, seed: u32) -> Self {
         Self {
             secret_key: secret_key.to_owned(),
             url: url.trim_end_matches('/').to_owned(),
@@ -128,17 +119,49 @@ impl Stripe {
             intents: BTreeMap::new(),
             charges: BTreeMap::new(),
             refunds: BTreeMap::new(),
-            keys: BTreeMap::new(),
+            keys: Keys::default(),
             timers: BTreeSet::new(),
             events: Vec::new(),
         }
     }
 
-    /// From now on refunds are checked so.
-    pub fn check_refunds(&mut self, policy: RefundPolicy) {
+    fn check_refunds(&mut self, policy: RefundPolicy) {
         self.refund_policy = policy;
     }
 
+    fn advance(&mut self, now: i64) {
+        while let Some((at, _)) = self.timers.first()
+            && *at <= now
+        {
+            let (at, timer) = self.timers.pop_first().expect("there is a first one");
+            match timer {
+                Timer::HoldEnds(intent) => self.end_hold(at, &intent),
+                Timer::RefundFails(refund) => self.fail_refund(at, &refund),
+                Timer::RefundSucceeds(refund) => self.finish_refund(at, &refund),
+            }
+        }
+        self.keys.prune(now);
+    }
+
+    fn take_events(&mut self) -> Vec<Value> {
+        std::mem::take(&mut self.events)
+    }
+
+    fn objects(&self) -> Value {
+        json!({
+            "payment_intents": self.intents.values().map(Intent::value).collect::<Vec<_>>(),
+            "charges": self.charges.values().map(Charge::value).collect::<Vec<_>>(),
+            "refunds": self.refunds.values().map(Refund::value).collect::<Vec<_>>(),
+        })
+    }
+
+    fn webhook(delivery: &Delivery, secrets: &[&str], at: i64) -> Webhook {
+        let (body, signature) = signature::sign_delivery(delivery, secrets, at / 1_000);
+        Webhook { headers: vec![("stripe-signature", signature)], body }
+    }
+}
+
+impl Stripe {
     /// Answers one request at `now`, milliseconds since 1970. None when the reply is lost.
     pub fn handle(&mut self, now: i64, request: &Request<'_>, fault: Option<Fault>) -> Option<Response> {
         self.advance(now);
@@ -154,37 +177,6 @@ impl Stripe {
             Some(Fault::ErrorBefore) => Some(self.answer(now, request, Some(Failure::BeforeEffect))),
             Some(Fault::ErrorAfter) => Some(self.answer(now, request, Some(Failure::AfterEffect))),
         }
-    }
-
-    /// Lets time pass: holds end, refunds settle, and keys are forgotten.
-    pub fn advance(&mut self, now: i64) {
-        while let Some((at, _)) = self.timers.first()
-            && *at <= now
-        {
-            let (at, timer) = self.timers.pop_first().expect("there is a first one");
-            match timer {
-                Timer::HoldEnds(intent) => self.end_hold(at, &intent),
-                Timer::RefundFails(refund) => self.fail_refund(at, &refund),
-                Timer::RefundSucceeds(refund) => self.finish_refund(at, &refund),
-                Timer::KeyIsForgotten(key) => {
-                    self.keys.remove(&key);
-                }
-            }
-        }
-    }
-
-    /// Takes the events since the last call, oldest first.
-    pub fn take_events(&mut self) -> Vec<Value> {
-        std::mem::take(&mut self.events)
-    }
-
-    /// All objects, each kind in the order in which they were made.
-    pub fn objects(&self) -> Value {
-        json!({
-            "payment_intents": self.intents.values().map(Intent::value).collect::<Vec<_>>(),
-            "charges": self.charges.values().map(Charge::value).collect::<Vec<_>>(),
-            "refunds": self.refunds.values().map(Refund::value).collect::<Vec<_>>(),
-        })
     }
 
     fn answer(&mut self, now: i64, request: &Request<'_>, failure: Option<Failure>) -> Response {
@@ -222,8 +214,8 @@ impl Stripe {
             },
         };
         if let Some(key) = key {
-            self.keys.insert(key.to_owned(), Kept { request: text, response: response.clone() });
-            self.timers.insert((now + KEY_TTL_MS, Timer::KeyIsForgotten(key.to_owned())));
+            let kept = Kept { request: text, response: response.clone() };
+            self.keys.keep(key.to_owned(), kept, now + KEY_TTL_MS);
         }
         response
     }

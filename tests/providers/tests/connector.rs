@@ -11,11 +11,13 @@ use serde_json::Value;
 use souk_kit::bindings::souk::shop::http_out::{HttpOutError, InResponse, OutRequest};
 use souk_kit::payment_extension::{CapturePolicy, Hook, HookError, ProviderCommand, ProviderError, ProviderState};
 use souk_kit::ports::{Call, Config};
+use souk_providers::faults::Fault;
+use souk_providers::hooks::Disorder;
+use souk_providers::provider::{Provider as _, RefundPolicy};
 use souk_providers::random::Random;
 use souk_providers::server::{self, Clock, Server};
-use souk_providers::stripe::faults::Fault;
-use souk_providers::stripe::hooks::Disorder;
-use souk_providers::stripe::{HOLD_MS, RefundPolicy, Shopper};
+use souk_providers::stripe::signature::sign_delivery;
+use souk_providers::stripe::{HOLD_MS, Shopper, Stripe};
 use souk_stripe::client::Network;
 use souk_stripe::domain::KEY_WAIT_MS;
 use souk_stripe::service;
@@ -30,7 +32,7 @@ const TRIES_MAX: u32 = 20;
 /// A shop, as far as the connector sees it, and the simulator.
 struct World {
     wire: Wire,
-    server: Server,
+    server: Server<Stripe>,
     commands: AtomicU64,
 }
 
@@ -129,7 +131,7 @@ impl World {
 
     /// The objects of a kind that carry this metadata.
     fn made(&self, kind: &str, name: &str, value: &str) -> Vec<Value> {
-        let objects = self.server.shared.lock().stripe.objects();
+        let objects = self.server.shared.lock().provider.objects();
         let all = objects[kind].as_array().expect("a kind of objects").clone();
         all.into_iter().filter(|object| object["metadata"][name] == value).collect()
     }
@@ -194,7 +196,7 @@ fn a_shopper_approves_or_refuses_at_the_page() {
         let page = format!("{}/3d_secure/{}", world.server.url, told.reference);
         assert_eq!(told.state, ProviderState::RequiresAction(page));
         let now = world.now();
-        world.server.shared.lock().stripe.finish_action(now, &told.reference, shopper).expect("it waits");
+        world.server.shared.lock().provider.finish_action(now, &told.reference, shopper).expect("it waits");
         let again = world.authorize(&payment, card, CapturePolicy::Manual);
         assert_eq!(short(&again), outcome, "a repeat tells what became of it");
         assert_eq!(short(&world.lookup(&payment)), outcome);
@@ -280,7 +282,7 @@ fn a_refund_that_does_not_arrive_and_one_that_is_too_much_are_told() {
     assert_eq!(short(&world.lookup(&payment)), "authorized 2000 0");
     assert_eq!(short(&world.refund(&payment, &command, 500)), "refused rejected");
     // Stripe let through what the ledger would not have asked for: the connector tells it as it is.
-    world.server.shared.lock().stripe.check_refunds(RefundPolicy::Uncapped);
+    world.server.shared.lock().provider.check_refunds(RefundPolicy::Uncapped);
     assert_eq!(short(&world.refund(&payment, &world.command(), 3_000)), "authorized 2000 3000");
 }
 
@@ -340,7 +342,7 @@ fn webhooks_are_believed_when_they_are_genuine() {
     assert!(sent.len() >= SENT_MIN, "{}", sent.len());
     let mut told = 0;
     for delivery in &sent {
-        let (body, signature) = delivery.sign(&["whsec_old", "whsec_new"], now / 1_000);
+        let (body, signature) = sign_delivery(delivery, &["whsec_old", "whsec_new"], now / 1_000);
         let hook = Hook { headers: vec![("stripe-signature".to_owned(), signature)], body };
         let read = service::read_hook(&world, &world.call(), &hook);
         let kind = delivery.event["type"].as_str().expect("a type");

@@ -16,7 +16,8 @@ use serde_json::Value;
 use souk_kit::bindings::souk::shop::http_out::{HttpOutError, InResponse, OutRequest};
 use souk_kit::payment_extension::{CapturePolicy, ProviderCommand};
 use souk_kit::ports::Config;
-use souk_providers::server::{self, Clock, Server};
+use souk_providers::server::{self, Clock};
+use souk_providers::stripe::Stripe;
 use souk_stripe::client::{Network, Ports};
 use souk_stripe::service;
 use support::{Payment, Wire, asked, call, object, short, usd};
@@ -161,6 +162,6 @@ fn the_same_story_holds_at_the_simulator_and_at_localstripe() {
     smoke(&Bridged(world), &good, &declined);
 
     let wire = Wire::new();
-    let server: Server = wire.block_on(server::start(0, KEY, 7, Clock::Goes(0))).expect("a port is free");
+    let server = wire.block_on(server::start::<Stripe>(0, KEY, 7, Clock::Goes(0))).expect("a port is free");
     smoke(&World { wire, url: server.url }, "pm_card_visa", "pm_card_visa_chargeDeclined");
 }

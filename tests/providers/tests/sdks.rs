@@ -1,5 +1,5 @@
-//! Stripe's own client libraries drive the simulator through the whole card flow: `sdk/` holds their scripts. What it
-//! answers to the one for Python is held against Stripe's own OpenAPI file.
+//! The companies' own client libraries drive the simulators through whole flows: `sdk/` holds their scripts. What Stripe's
+//! for Python is answered is held against Stripe's own OpenAPI file.
 //!
 //! `tests/providers/setup.sh` gets the libraries.
 
@@ -7,13 +7,16 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
-use souk_providers::server::{self, Clock};
+use souk_providers::paypal::PayPal;
+use souk_providers::server::{self, Clock, Site};
+use souk_providers::stripe::Stripe;
 use tokio::process::Command;
 use tokio::time::timeout;
 
 /// Longest run of one script.
 const SCRIPT_WAIT_MAX: Duration = Duration::from_secs(120);
 const KEY: &str = "sk_test_simulator";
+const PAYPAL_CREDENTIALS: &str = "simulator:simulator-secret";
 
 fn here() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -25,12 +28,12 @@ fn libraries() -> PathBuf {
     folder
 }
 
-async fn run(program: &Path, script: &str, variables: &[(&str, &Path)]) {
+async fn run<P: Site>(program: &Path, script: &str, credentials: &str, variables: &[(&str, &Path)]) {
     // A clock of its own: scripts move it by days.
-    let server = server::start(0, KEY, 7, Clock::Goes(0)).await.expect("a port is free");
+    let server = server::start::<P>(0, credentials, 7, Clock::Goes(0)).await.expect("a port is free");
     let mut command = Command::new(program);
     command.arg(here().join("sdk").join(script)).stdin(Stdio::null()).kill_on_drop(true);
-    command.env("SIMULATOR_URL", &server.url).env("SIMULATOR_KEY", KEY).envs(variables.iter().copied());
+    command.env("SIMULATOR_URL", &server.url).env("SIMULATOR_KEY", credentials).envs(variables.iter().copied());
     let output = timeout(SCRIPT_WAIT_MAX, command.output()).await.expect("it ends in time").expect("it starts");
     let said = [output.stdout, output.stderr].concat();
     println!("{}", String::from_utf8_lossy(&said));
@@ -42,12 +45,24 @@ async fn stripes_library_for_python_and_its_openapi_file_and_the_simulator_agree
     let libraries = libraries();
     let variables =
         [("PYTHONPATH", libraries.join("python")), ("STRIPE_OPENAPI", libraries.join("openapi/stripe.com.json"))];
-    run(Path::new("python3"), "stripe_flow.py", &variables.each_ref().map(|(name, path)| (*name, path.as_path())))
-        .await;
+    run::<Stripe>(
+        Path::new("python3"),
+        "stripe_flow.py",
+        KEY,
+        &variables.each_ref().map(|(name, path)| (*name, path.as_path())),
+    )
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn stripes_library_for_node_and_the_simulator_agree() {
     let libraries = libraries();
-    run(&libraries.join("node-binary"), "stripe_flow.mjs", &[("SDK_FOLDER", &libraries.join("npm"))]).await;
+    run::<Stripe>(&libraries.join("node-binary"), "stripe_flow.mjs", KEY, &[("SDK_FOLDER", &libraries.join("npm"))])
+        .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn paypals_library_for_python_and_the_simulator_agree() {
+    let library = libraries().join("python");
+    run::<PayPal>(Path::new("python3"), "paypal_flow.py", PAYPAL_CREDENTIALS, &[("PYTHONPATH", &library)]).await;
 }

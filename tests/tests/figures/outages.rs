@@ -3,7 +3,7 @@
 
 use std::time::Instant;
 
-use souk_providers::stripe::faults::Fault;
+use souk_providers::faults::Fault;
 use souk_tests::checker::{Books, Finding};
 use souk_tests::crowd::machine;
 use souk_tests::stripe::Scene;

@@ -9,7 +9,7 @@ use std::time::Instant;
 
 use serde_json::{Value, json};
 use souk_kit::testing::Dice;
-use souk_providers::stripe::RefundPolicy;
+use souk_providers::provider::{Provider as _, RefundPolicy};
 use souk_tests::checker::{Books, Finding};
 use souk_tests::crowd::{crowd, machine, patiently};
 use souk_tests::stripe::{Parties, Scene};
@@ -63,7 +63,7 @@ struct Paid {
 async fn no_sequence_of_refunds_gives_back_more_than_was_paid() {
     let _machine = machine().await;
     let scene = Scene::new("automatic").await;
-    scene.stripe.shared.lock().stripe.check_refunds(RefundPolicy::Uncapped);
+    scene.stripe.shared.lock().provider.check_refunds(RefundPolicy::Uncapped);
     let orders = Arc::new(pay(&scene, scaled(PAYMENTS)).await);
     let begin = Instant::now();
     let mut threads = JoinSet::new();

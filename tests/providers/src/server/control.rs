@@ -7,17 +7,17 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::{Endpoint, Shared, courier};
-use crate::stripe::RefundPolicy;
-use crate::stripe::faults::Fault;
-use crate::stripe::hooks::Disorder;
+use crate::faults::Fault;
+use crate::hooks::Disorder;
+use crate::provider::{Provider, RefundPolicy};
 
-pub(super) fn routes() -> Router<Shared> {
+pub(super) fn routes<P: Provider>() -> Router<Shared<P>> {
     Router::new()
-        .route("/_control/objects", get(objects))
-        .route("/_control/clock", post(clock))
-        .route("/_control/faults", post(faults))
-        .route("/_control/hooks", post(hooks))
-        .route("/_control/hooks/deliver", post(deliver))
+        .route("/_control/objects", get(objects::<P>))
+        .route("/_control/clock", post(clock::<P>))
+        .route("/_control/faults", post(faults::<P>))
+        .route("/_control/hooks", post(hooks::<P>))
+        .route("/_control/hooks/deliver", post(deliver::<P>))
 }
 
 #[derive(Deserialize)]
@@ -47,18 +47,21 @@ struct Hooks {
     disorder: Disorder,
 }
 
-async fn objects(State(shared): State<Shared>) -> Json<Value> {
-    Json(shared.lock().stripe.objects())
+async fn objects<P: Provider>(State(shared): State<Shared<P>>) -> Json<Value> {
+    Json(shared.lock().provider.objects())
 }
 
-async fn clock(State(shared): State<Shared>, Json(Advance { advance_ms }): Json<Advance>) -> Json<Value> {
+async fn clock<P: Provider>(
+    State(shared): State<Shared<P>>,
+    Json(Advance { advance_ms }): Json<Advance>,
+) -> Json<Value> {
     let mut state = shared.lock();
     state.clock.advance(i64::from(advance_ms));
     state.post_events();
     Json(json!({"now": state.clock.now()}))
 }
 
-async fn faults(State(shared): State<Shared>, Json(plan): Json<Plan>) -> Json<Value> {
+async fn faults<P: Provider>(State(shared): State<Shared<P>>, Json(plan): Json<Plan>) -> Json<Value> {
     let mut state = shared.lock();
     state.faults.plan(plan.next);
     if let Some(percent) = plan.percent {
@@ -68,21 +71,21 @@ async fn faults(State(shared): State<Shared>, Json(plan): Json<Plan>) -> Json<Va
         state.faults.set_outage(outage);
     }
     match plan.over_refunds {
-        Some(true) => state.stripe.check_refunds(RefundPolicy::Uncapped),
-        Some(false) => state.stripe.check_refunds(RefundPolicy::Capped),
+        Some(true) => state.provider.check_refunds(RefundPolicy::Uncapped),
+        Some(false) => state.provider.check_refunds(RefundPolicy::Capped),
         None => {}
     }
     Json(json!({}))
 }
 
-async fn hooks(State(shared): State<Shared>, Json(hooks): Json<Hooks>) -> Json<Value> {
+async fn hooks<P: Provider>(State(shared): State<Shared<P>>, Json(hooks): Json<Hooks>) -> Json<Value> {
     let mut state = shared.lock();
     state.endpoint = Endpoint { url: hooks.url, secrets: hooks.secrets };
     state.outbox.disorder(hooks.disorder);
     Json(json!({}))
 }
 
-async fn deliver(State(shared): State<Shared>) -> Json<Value> {
+async fn deliver<P: Provider>(State(shared): State<Shared<P>>) -> Json<Value> {
     let sent = courier::deliver(&shared, i64::MAX - 1).await;
     let sent = sent.iter().map(|outcome| {
         json!({"id": outcome.event, "type": outcome.kind, "forged": outcome.is_forged, "status": outcome.status})

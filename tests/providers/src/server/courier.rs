@@ -5,6 +5,7 @@ use std::time::Duration;
 use tokio::time::{MissedTickBehavior, interval};
 
 use super::{Shared, wall};
+use crate::provider::Provider;
 
 /// Longest wait for an answer of the shop.
 pub const ANSWER_WAIT_MAX: Duration = Duration::from_secs(10);
@@ -25,7 +26,7 @@ pub struct Outcome {
 }
 
 /// Sends what is due, again and again.
-pub(super) async fn run(shared: Shared) {
+pub(super) async fn run<P: Provider>(shared: Shared<P>) {
     let mut ticks = interval(LOOK_EVERY);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
@@ -38,7 +39,7 @@ pub(super) async fn run(shared: Shared) {
 /// Sends what is due at `until`, milliseconds since 1970. Without an endpoint everything waits.
 ///
 /// The signature is of the machine's time: the shop judges it by its own clock, which nobody moves.
-pub(super) async fn deliver(shared: &Shared, until: i64) -> Vec<Outcome> {
+pub(super) async fn deliver<P: Provider>(shared: &Shared<P>, until: i64) -> Vec<Outcome> {
     let (due, endpoint) = {
         let mut state = shared.lock();
         state.post_events();
@@ -49,12 +50,20 @@ pub(super) async fn deliver(shared: &Shared, until: i64) -> Vec<Outcome> {
     let secrets: Vec<&str> = endpoint.secrets.iter().map(String::as_str).collect();
     let mut outcomes = Vec::new();
     for delivery in due {
-        let (body, signature) = delivery.sign(&secrets, wall() / 1_000);
-        let request = shared.http.post(&url).header("stripe-signature", signature);
-        let answer = request.header("content-type", "application/json; charset=utf-8").body(body).send().await;
+        let webhook = P::webhook(&delivery, &secrets, wall());
+        let mut request = shared.http.post(&url).header("content-type", "application/json; charset=utf-8");
+        for (name, value) in webhook.headers {
+            request = request.header(name, value);
+        }
+        let answer = request.body(webhook.body).send().await;
         let status = answer.ok().map(|answer| answer.status().as_u16());
         let text = |name: &str| delivery.event[name].as_str().unwrap_or_default().to_owned();
-        outcomes.push(Outcome { event: text("id"), kind: text("type"), is_forged: delivery.forgery.is_some(), status });
+        outcomes.push(Outcome {
+            event: text("id"),
+            kind: text(P::EVENT_TYPE),
+            is_forged: delivery.forgery.is_some(),
+            status,
+        });
         if !status.is_some_and(|status| (200..300).contains(&status)) {
             let mut state = shared.lock();
             let now = state.clock.now();

@@ -7,6 +7,7 @@ use super::command::{Capture, Confirm, Create, Methods};
 use super::error::Refusal;
 use super::objects::{Charge, Intent, Status};
 use super::{HOLD_MS, Stripe, Timer};
+use crate::provider::Provider as _;
 
 /// What the shopper did at the page of 3-D Secure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -8,7 +8,8 @@ use super::cards::RefundFate;
 use super::command;
 use super::error::Refusal;
 use super::objects::{Charge, Refund, RefundStatus, Status};
-use super::{REFUND_SETTLES_MS, RefundPolicy, Stripe, Timer};
+use super::{REFUND_SETTLES_MS, Stripe, Timer};
+use crate::provider::RefundPolicy;
 
 impl Stripe {
     pub(super) fn refund(&mut self, now: i64, asked: command::Refund) -> Result<Value, Refusal> {

@@ -1,4 +1,4 @@
-//! What tests of the connector share: a way to a socket, and calls as the service makes them.
+//! What tests of connectors share: a way to a socket, and calls as the service makes them.
 
 use std::time::Duration;
 
@@ -8,7 +8,6 @@ use souk_kit::payment_extension::{
 };
 use souk_kit::ports::Call;
 use souk_kit::types::{Actor, Context, Money};
-use souk_stripe::client::Network;
 use tokio::runtime::Runtime;
 
 /// What a call of the connector's is answered.
@@ -31,10 +30,9 @@ impl Wire {
     pub fn block_on<T>(&self, work: impl Future<Output = T>) -> T {
         self.runtime.block_on(work)
     }
-}
 
-impl Network for Wire {
-    fn send(&self, request: &OutRequest) -> Result<InResponse, HttpOutError> {
+    /// Sends one request, as a connector asks for it.
+    pub fn send(&self, request: &OutRequest) -> Result<InResponse, HttpOutError> {
         let method = request.method.parse().expect("a method");
         let mut sent = self.http.request(method, &request.url).body(request.body.clone());
         sent = sent.timeout(Duration::from_millis(request.timeout_ms.into()));
@@ -60,7 +58,7 @@ impl Network for Wire {
 pub struct Payment {
     /// Its idempotency key.
     pub key: String,
-    /// Stripe's name for it; empty while that was not heard.
+    /// The provider's name for it; empty while that was not heard.
     pub reference: String,
     /// When it was asked for.
     pub asked_at: i64,

@@ -17,9 +17,9 @@ pub enum Fault {
     LostBefore,
     /// All was done, and the connection breaks.
     LostAfter,
-    /// A failure of Stripe's own, before anything was done. It stays the answer to the key.
+    /// A failure of the company's own, before anything was done.
     ErrorBefore,
-    /// A failure of Stripe's own, after all was done. It stays the answer to the key.
+    /// A failure of the company's own, after all was done.
     ErrorAfter,
     /// Too many requests; nothing is begun.
     RateLimited,
@@ -73,5 +73,31 @@ impl Faults {
             let place = self.random.percent(self.percent).then(|| self.random.below(ALL.len() as u64))?;
             Some(ALL[usize::try_from(place).expect("it is one of a few")])
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_seed_decides_which_requests_fail() {
+        let drawn = |seed: u64, percent: u8| {
+            let mut faults = Faults::new(seed);
+            faults.draw_percent(percent);
+            (0..1_000).map(|_| faults.draw("POST")).collect::<Vec<_>>()
+        };
+        assert_eq!(drawn(1, 20), drawn(1, 20));
+        assert_ne!(drawn(1, 20), drawn(2, 20));
+        assert_eq!(drawn(1, 0), vec![None; 1_000]);
+        let failed = drawn(1, 20).iter().filter(|fault| fault.is_some()).count();
+        assert!((150..250).contains(&failed), "{failed}");
+        let mut faults = Faults::new(1);
+        faults.plan([Fault::LostAfter, Fault::RateLimited]);
+        assert_eq!([faults.draw("GET"), faults.draw("POST")], [None, Some(Fault::LostAfter)]);
+        faults.set_outage(true);
+        assert_eq!([faults.draw("GET"), faults.draw("POST")], [Some(Fault::LostBefore); 2]);
+        faults.set_outage(false);
+        assert_eq!(faults.draw("POST"), Some(Fault::RateLimited));
     }
 }

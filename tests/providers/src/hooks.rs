@@ -1,13 +1,12 @@
-//! Events on their way to the shop: signed, repeated, out of order, late, and beside them what a stranger sends.
+//! Events on their way to the shop: repeated, out of order, late, and beside them what a stranger sends.
 //!
-//! Source: <https://docs.stripe.com/webhooks>. Stripe promises no order, and may send an event more than once.
+//! No company promises an order, and each may send an event more than once.
 
 use std::collections::BTreeMap;
 
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::signature;
 use crate::random::Random;
 
 /// How often an event is sent before it is given up.
@@ -18,8 +17,6 @@ pub const RETRY_MS: i64 = 5_000;
 pub const REORDER_MS: u64 = 3_000;
 /// How long a late one waits at most, in milliseconds.
 pub const LATE_MS: u64 = 600_000;
-/// How old the signature of a forgery is that was once genuine, in seconds.
-pub const STALE_SECONDS: i64 = 301;
 
 /// How many of a hundred events have what happen to them.
 #[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Eq)]
@@ -57,29 +54,13 @@ pub struct Delivery {
     pub attempts: u32,
 }
 
-impl Delivery {
-    /// The body, and the header `stripe-signature` of a delivery at `at` seconds since 1970.
-    pub fn sign(&self, secrets: &[&str], at: i64) -> (Vec<u8>, String) {
-        let body = self.event.to_string().into_bytes();
-        match self.forgery {
-            None => {
-                let header = signature::sign(&body, at, secrets);
-                (body, header)
-            }
-            Some(Forgery::Secret) => {
-                let header = signature::sign(&body, at, &["whsec_of_a_stranger"]);
-                (body, header)
-            }
-            Some(Forgery::Body) => {
-                let header = signature::sign(&body, at, secrets);
-                ([body, b" ".to_vec()].concat(), header)
-            }
-            Some(Forgery::Stale) => {
-                let header = signature::sign(&body, at - STALE_SECONDS, secrets);
-                (body, header)
-            }
-        }
-    }
+/// A delivery as it goes over HTTP.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Webhook {
+    /// What signs it, beside other headers.
+    pub headers: Vec<(&'static str, String)>,
+    /// What is signed.
+    pub body: Vec<u8>,
 }
 
 /// The webhooks that wait.
@@ -146,5 +127,57 @@ impl Outbox {
     fn put(&mut self, due_at: i64, delivery: Delivery) {
         self.added += 1;
         self.waiting.insert((due_at, self.added), delivery);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use serde_json::json;
+
+    use super::*;
+
+    const NOW: i64 = 1_790_000_000_000;
+
+    #[test]
+    fn webhooks_come_twice_late_out_of_order_and_forged() {
+        let sent = |seed: u64| {
+            let mut outbox = Outbox::new(seed);
+            outbox.disorder(Disorder { duplicates: 30, reordered: 30, late: 10, forged: 10 });
+            for n in 0..1_000 {
+                outbox.add(NOW + n, vec![json!({"id": n})]);
+            }
+            outbox.take_due(i64::MAX - 1)
+        };
+        assert_eq!(sent(1), sent(1));
+        let all = sent(1);
+        let genuine: Vec<i64> = all
+            .iter()
+            .filter(|sent| sent.forgery.is_none())
+            .map(|sent| sent.event["id"].as_i64().expect("a number"))
+            .collect();
+        let different: BTreeSet<i64> = genuine.iter().copied().collect();
+        assert_eq!(different.len(), 1_000, "none is lost");
+        assert!((1_250..1_350).contains(&genuine.len()), "{}", genuine.len());
+        assert!((70..130).contains(&(all.len() - genuine.len())));
+        let behind = genuine.windows(2).filter(|pair| pair[0] > pair[1]).count();
+        assert!(behind > 100, "{behind} come before an older one");
+    }
+
+    #[test]
+    fn a_webhook_that_was_not_taken_comes_again_and_ends() {
+        let mut outbox = Outbox::new(1);
+        outbox.add(NOW, vec![json!({"id": 1})]);
+        let mut now = NOW;
+        for attempt in 0..ATTEMPTS_MAX {
+            let mut due = outbox.take_due(now);
+            let delivery = due.pop().expect("it is due");
+            assert_eq!((delivery.attempts, due.len()), (attempt, 0));
+            outbox.failed(now, delivery);
+            assert_eq!(outbox.take_due(now), [], "not at once");
+            now += 24 * 3_600_000;
+        }
+        assert_eq!(outbox.take_due(now), []);
     }
 }

@@ -2,23 +2,23 @@
 
 use axum::Router;
 use axum::body::{Body, Bytes};
-use axum::extract::{DefaultBodyLimit, RawQuery, State};
+use axum::extract::{RawQuery, State};
 use axum::http::{HeaderMap, Method, StatusCode, Uri, header};
 use axum::response::Response;
 use axum::routing::any;
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 
-use super::{BODY_BYTES_MAX, Lost, Shared};
+use crate::server::{Shared, lost};
 use crate::stripe::error::Refusal;
-use crate::stripe::{Request, VERSION};
+use crate::stripe::{Request, Stripe, VERSION};
 
-pub(super) fn routes() -> Router<Shared> {
-    Router::new().route("/v1/{*path}", any(api)).layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
+pub(super) fn routes() -> Router<Shared<Stripe>> {
+    Router::new().route("/v1/{*path}", any(api))
 }
 
 async fn api(
-    State(shared): State<Shared>,
+    State(shared): State<Shared<Stripe>>,
     method: Method,
     uri: Uri,
     RawQuery(query): RawQuery,
@@ -41,15 +41,11 @@ async fn api(
     let mut state = shared.lock();
     let fault = state.faults.draw(method.as_str());
     let now = state.clock.now();
-    let told = state.stripe.handle(now, &request, fault);
+    let told = state.provider.handle(now, &request, fault);
     state.post_events();
     match told {
         Some(told) => answer(told.status, told.replayed, key, &told.body),
-        None => {
-            let mut response = Response::default();
-            response.extensions_mut().insert(Lost);
-            response
-        }
+        None => lost(),
     }
 }
 

@@ -6,13 +6,13 @@ use axum::response::{Html, IntoResponse, Json, Response};
 use axum::routing::get;
 use serde_json::{Value, json};
 
-use super::Shared;
-use crate::stripe::cards;
+use crate::server::Shared;
+use crate::stripe::{Stripe, cards};
 
-const SCRIPT: &str = include_str!("../../assets/stripe.js");
-const FRAME: &str = include_str!("../../assets/elements.html");
+const SCRIPT: &str = include_str!("../../../assets/stripe.js");
+const FRAME: &str = include_str!("../../../assets/elements.html");
 
-pub(super) fn routes() -> Router<Shared> {
+pub(super) fn routes() -> Router<Shared<Stripe>> {
     Router::new().route("/stripe.js", get(script)).route("/elements", get(async || Html(FRAME)).post(name))
 }
 

@@ -6,15 +6,15 @@ use axum::http::{StatusCode, header};
 use axum::response::{Html, IntoResponse, Response};
 use axum::routing::get;
 
-use super::Shared;
-use crate::stripe::Shopper;
+use crate::server::Shared;
+use crate::stripe::{Shopper, Stripe};
 
-pub(super) fn routes() -> Router<Shared> {
+pub(super) fn routes() -> Router<Shared<Stripe>> {
     Router::new().route("/3d_secure/{id}", get(show).post(finish))
 }
 
-async fn show(State(shared): State<Shared>, Path(id): Path<String>) -> Response {
-    let Some((intent, _)) = shared.lock().stripe.waits(&id) else { return gone() };
+async fn show(State(shared): State<Shared<Stripe>>, Path(id): Path<String>) -> Response {
+    let Some((intent, _)) = shared.lock().provider.waits(&id) else { return gone() };
     // Its parts are numbers and three letters, so nothing in it has to be escaped.
     let amount = format!("{} {}", intent["amount"], intent["currency"].as_str().unwrap_or_default().to_uppercase());
     Html(format!(
@@ -26,16 +26,16 @@ async fn show(State(shared): State<Shared>, Path(id): Path<String>) -> Response 
     .into_response()
 }
 
-async fn finish(State(shared): State<Shared>, Path(id): Path<String>, body: String) -> Response {
+async fn finish(State(shared): State<Shared<Stripe>>, Path(id): Path<String>, body: String) -> Response {
     let shopper = match body.as_str() {
         "shopper=approves" => Shopper::Approves,
         "shopper=refuses" => Shopper::Refuses,
         _ => return (StatusCode::BAD_REQUEST, "shopper is `approves` or `refuses`").into_response(),
     };
     let mut state = shared.lock();
-    let Some((_, return_url)) = state.stripe.waits(&id) else { return gone() };
+    let Some((_, return_url)) = state.provider.waits(&id) else { return gone() };
     let now = state.clock.now();
-    let Some(intent) = state.stripe.finish_action(now, &id, shopper) else { return gone() };
+    let Some(intent) = state.provider.finish_action(now, &id, shopper) else { return gone() };
     state.post_events();
     let Some(return_url) = return_url else { return Html("You can close this page.").into_response() };
     let status = if intent["last_payment_error"].is_null() { "succeeded" } else { "failed" };

@@ -74,8 +74,8 @@ mutants: setup
 fuse:
 	@tests/verify.sh fuse
 
-# Kills, power cuts and failing disks in full: 100 kills on SQLite, 50 of a replica and Postgres, 20 power cuts, and each write
-# and flush of a few checkouts failed once. Parts of it run in `make test`.
+# Kills, restores, power cuts and failing disks in full: 100 kills on SQLite, 50 of a replica and Postgres, 10 restores of
+# deleted data, 20 power cuts, and each write and flush of a few checkouts failed once. Parts of it run in `make test`.
 crash: fuse composites
 	@tests/verify.sh crash
 

@@ -65,6 +65,9 @@ no_fuse="there is no /dev/fuse: load the kernel's module fuse, or give it to the
 # How often the own host is killed, unless the environment says so, and on what: `kills TIMES PLATFORM`.
 kills() { SOUK_KILLS=${SOUK_KILLS:-$1} on "$2" --test crash -- --nocapture; }
 
+# How often data are deleted and restored, unless the environment says so.
+drills() { SOUK_DRILLS=${SOUK_DRILLS:-$1} tests --test restore -- --nocapture; }
+
 # How often the power is cut, how many calls lie between two that fail, and how many disks fail at once, unless the
 # environment says so.
 cuts_and_faults() {
@@ -124,6 +127,7 @@ case "${1:-}" in
     suite races "own host, Postgres, 3 replicas" on postgres-3 --test races
     suite crash "own host, SQLite" on sqlite --test crash -- --nocapture
     suite crash "own host, Postgres, 3 replicas" on postgres-3 --test crash -- --nocapture
+    suite "restore drill" "own host, SQLite" drills 1
     if [ -e /dev/fuse ]; then
       check in_disk cargo build --locked --release
       suite "failing disk" "own host, SQLite" tests --test disk -- --nocapture
@@ -164,6 +168,7 @@ case "${1:-}" in
   crash)
     suite crash "own host, SQLite" kills 100 sqlite
     suite crash "own host, Postgres, 3 replicas" kills 50 postgres-3
+    suite "restore drill" "own host, SQLite" drills 10
     check in_disk cargo build --locked --release
     suite "failing disk" "own host, SQLite" cuts_and_faults 20 1 16
     show

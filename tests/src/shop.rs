@@ -137,6 +137,12 @@ impl Shop {
         Self::start_under(time.environment(), Platform::Sqlite, Limits::Lifted, variables)
     }
 
+    /// Starts a shop without products on our own host with SQLite, which is backed up to a folder while it runs.
+    pub fn start_backed_up(backup: &Path) -> Self {
+        let backup = ("SOUK_BACKUP".to_owned(), backup.display().to_string());
+        Self::start_under(vec![backup], Platform::Sqlite, Limits::Lifted, &[])
+    }
+
     /// Starts a shop without products on a platform that the test names.
     pub fn start_on(platform: Platform, limits: Limits, variables: &[(&str, &str)]) -> Self {
         Self::start_under(Vec::new(), platform, limits, variables)
@@ -305,6 +311,15 @@ impl Shop {
             logs.push_str(&log);
         }
         (well, logs)
+    }
+
+    /// Loses its data directory, but for the secrets, which are kept elsewhere, too. For a shop that does not run.
+    pub fn lose_data(&mut self) {
+        assert!(!self.is_running(), "it is stopped or killed before");
+        let secrets = fs::read(self.data().join(SECRETS)).expect("the host made its secrets");
+        fs::remove_dir_all(self.data()).expect("a folder of ours can be removed");
+        share_compiled_code(&self.data());
+        fs::write(self.data().join(SECRETS), secrets).expect("a fresh folder takes a file");
     }
 
     /// Sends all of it a signal, named as `kill` names it.

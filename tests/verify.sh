@@ -105,6 +105,8 @@ case "${1:-}" in
     ;;
   test)
     tidy
+    # A workspace of its own that no other suite builds: what breaks it is told before the tests take their time.
+    check runtime/lattice/setup.sh
     suite units "native" tests --no-fail-fast --lib --bins \
       --test compose --test faults --test lifecycle --test links --test outage
     suite tidy "the repository" tests --test tidy --test worlds --test wadm
@@ -143,7 +145,6 @@ case "${1:-}" in
       not_run ports "spin up" "spin is not on the PATH"
       not_run "the same" "spin up" "spin is not on the PATH"
     fi
-    check runtime/lattice/setup.sh
     suite ports "lattice" in_lattice cargo test --locked --no-fail-fast
     suite journeys "lattice" on lattice --test journeys --test bad_input
     suite races "lattice" on lattice --test races

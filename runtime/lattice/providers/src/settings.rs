@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use anyhow::Context as _;
-use souk_store::{Clock, Database, Settings, Store, Subscribers};
+use souk_store::{Database, Settings, Store, Subscribers};
 use wasmcloud_provider_sdk::HostData;
 
 /// The address of the database, a secret or a value of the provider's config.
@@ -18,11 +18,8 @@ pub fn store(host: &HostData) -> anyhow::Result<Arc<Store>> {
     let url = secret
         .or_else(|| host.config.get(DATABASE_URL).map(String::as_str))
         .with_context(|| format!("the provider's config has no `{DATABASE_URL}`; put it before deploying"))?;
-    let settings = Settings {
-        database: Database::Postgres(url.to_owned()),
-        subscribers: subscribers(&host.config)?,
-        clock: Clock::system(),
-    };
+    let database = Database::Postgres(url.to_owned());
+    let settings = Settings { subscribers: subscribers(&host.config)?, ..Settings::new(database) };
     Store::open(settings, &prometheus::Registry::new())
 }
 

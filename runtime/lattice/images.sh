@@ -14,7 +14,9 @@ for name in $(awk '/^ +- name: / { name = $3 } /^ +type: component/ { print name
     continue
   fi
   network=()
-  if [ "$name" = stripe ]; then network=(--allow wasi:http/ --allow wasi:io/ --allow wasi:clocks/monotonic-clock@); fi
+  case $name in
+    stripe | paypal) network=(--allow wasi:http/ --allow wasi:io/ --allow wasi:clocks/monotonic-clock@) ;;
+  esac
   target/release/souk compose "$name" -o "$images/$name.wasm" \
     --adapter "$built/souk_adapter_wasmcloud_config.wasm" --adapter "$built/souk_adapter_wasmcloud_log.wasm" \
     --adapter "$built/souk_adapter_http_out.wasm" "${network[@]}" \

@@ -219,6 +219,7 @@ impl Case for sql::SqlError {
             Self::TooLarge(_) => "too-large",
             Self::Constraint(_) => "constraint",
             Self::GuardMissed(_) => "guard-missed",
+            Self::StorageFull => "storage-full",
             Self::Unavailable(_) => "unavailable",
         }
     }
@@ -229,6 +230,7 @@ impl Case for kv::KvError {
         match self {
             Self::Invalid(_) => "invalid",
             Self::Conflict => "conflict",
+            Self::StorageFull => "storage-full",
             Self::Unavailable(_) => "unavailable",
         }
     }

@@ -78,7 +78,12 @@ pub async fn send_patiently(
     for _ in 0..REPEATS_MAX {
         let answer = client.send(method, path, headers, body.clone()).await;
         let undecided = match code(&answer).as_str() {
-            "unavailable" | "throttled" | "idempotency_in_progress" | "completion_in_progress" | "conflict" => true,
+            "unavailable"
+            | "storage_full"
+            | "throttled"
+            | "idempotency_in_progress"
+            | "completion_in_progress"
+            | "conflict" => true,
             "" => answer.status == 503,
             _ => false,
         };

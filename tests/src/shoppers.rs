@@ -37,8 +37,8 @@ const DELAY_MS_MAX: u64 = 80;
 /// How long a shop may take to settle by itself after the last blow: the timer of a checkout comes after half a minute,
 /// and under Spin a delivery that died with its instance after two.
 const SETTLE_MAX: Duration = Duration::from_secs(240);
-/// Answers that say that it is not known whether it was done: something is away, or took too long.
-const UNDECIDED: [u16; 2] = [503, 504];
+/// Answers that say that it is not known whether it was done: something is away, took too long, or found no room.
+const UNDECIDED: [u16; 3] = [503, 504, 507];
 
 /// What becomes of a checkout with each token, whatever happens on its way.
 pub const TOKENS: [(&str, &str); 5] = [

@@ -11,6 +11,7 @@ use std::{
 };
 
 use rusqlite::{Connection, config::DbConfig};
+use serde_json::json;
 use souk_tests::{
     checker::{Books, settle},
     client::{Answer, Client},
@@ -134,6 +135,11 @@ async fn one_run(disk: &mut Disk, variant: &str, fault: Fault, nth: u64) -> (End
     let mut met = false;
     if fault == Fault::Full {
         client.get("/api/v1/store/products").await.expect(200);
+        if disk.calls().writes >= nth {
+            let refused = client.post("/api/v1/store/carts", &json!({"currency": "USD"})).await;
+            assert_eq!((refused.status, refused.problem().as_str()), (507, "storage_full"), "{nth}");
+            assert!(refused.header("retry-after").is_some(), "{nth}");
+        }
         met = disk.heal();
         eventually(RECOVERY_MAX, "a shop that has room again takes orders", async || {
             fill(&client, variant, "room".into(), PURCHASES[0]).await

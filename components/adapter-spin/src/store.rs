@@ -51,7 +51,9 @@ pub enum Failure {
     TooLarge(String),
     /// A constraint refused.
     Constraint(String),
-    /// The database is away, busy or full, or not prepared.
+    /// There is no room for a write.
+    StorageFull,
+    /// The database is away or busy, or not prepared.
     Unavailable(String),
 }
 
@@ -65,6 +67,9 @@ const CONSTRAINTS: &[&str] = &[
     "constraint failed",
 ];
 
+/// How the text starts when there is no room.
+const STORAGE_FULL: &str = "database or disk is full";
+
 /// How the texts of those failures start that say nothing about the statement. A text of SQLite's may quote the
 /// statement behind its own words, so only its start is looked at.
 const UNAVAILABLE: &[&str] = &[
@@ -72,7 +77,6 @@ const UNAVAILABLE: &[&str] = &[
     "database table is locked",
     "database schema is locked",
     "database schema has changed",
-    "database or disk is full",
     "database disk image is malformed",
     "disk I/O error",
     "file is not a database",
@@ -94,6 +98,8 @@ impl Failure {
         let starts = |with: &[&str]| with.iter().any(|start| text.starts_with(start));
         if starts(CONSTRAINTS) {
             Failure::Constraint(text)
+        } else if text.starts_with(STORAGE_FULL) {
+            Failure::StorageFull
         } else if starts(UNAVAILABLE) {
             Failure::Unavailable(text)
         } else if starts(&["string or blob too big", "query result exceeds limit"]) {
@@ -110,6 +116,7 @@ impl From<Failure> for SqlError {
             Failure::Invalid(reason) => SqlError::Invalid(reason),
             Failure::TooLarge(reason) => SqlError::TooLarge(reason),
             Failure::Constraint(reason) => SqlError::Constraint(reason),
+            Failure::StorageFull => SqlError::StorageFull,
             Failure::Unavailable(reason) => SqlError::Unavailable(reason),
         }
     }
@@ -118,6 +125,7 @@ impl From<Failure> for SqlError {
 impl From<Failure> for KvError {
     fn from(failure: Failure) -> KvError {
         match failure {
+            Failure::StorageFull => KvError::StorageFull,
             // The statements are ours and no row of that table has a constraint that a caller could break.
             Failure::Invalid(reason)
             | Failure::TooLarge(reason)
@@ -134,6 +142,7 @@ impl From<Failure> for String {
             | Failure::TooLarge(reason)
             | Failure::Constraint(reason)
             | Failure::Unavailable(reason) => reason,
+            Failure::StorageFull => STORAGE_FULL.to_owned(),
         }
     }
 }
@@ -170,7 +179,9 @@ fn transaction<T, E: From<Failure>>(connection: &impl Connection, work: impl FnO
     run(connection, "BEGIN IMMEDIATE", &[])?;
     let done = work().and_then(|done| match run(connection, "COMMIT", &[]) {
         Ok(_) => Ok(done),
-        // Whatever it says: the statements were fine, and whether they are kept is not known.
+        // What found no room is undone.
+        Err(Failure::StorageFull) => Err(Failure::StorageFull.into()),
+        // Whatever else it says: the statements were fine, and whether they are kept is not known.
         Err(failure) => Err(Failure::Unavailable(failure.into()).into()),
     });
     if done.is_err() {

@@ -278,6 +278,7 @@ fn offers<'a>(
         CartError::Unavailable(match error {
             CatalogError::Unavailable(text) => format!("catalog: {text}"),
             CatalogError::Conflict => "catalog: conflict".to_owned(),
+            CatalogError::StorageFull => return CartError::StorageFull,
             CatalogError::Invalid(_)
             | CatalogError::NotFound
             | CatalogError::OutOfStock(_)

@@ -78,7 +78,7 @@ fn written(outcome: Result<u64, KvError>) -> Result<Option<u64>, CartError> {
     match outcome {
         Ok(version) => Ok(Some(version)),
         Err(KvError::Conflict) => Ok(None),
-        Err(error @ (KvError::Invalid(_) | KvError::Unavailable(_))) => Err(unavailable(error)),
+        Err(error @ (KvError::Invalid(_) | KvError::StorageFull | KvError::Unavailable(_))) => Err(unavailable(error)),
     }
 }
 
@@ -86,6 +86,7 @@ fn unavailable(error: KvError) -> CartError {
     CartError::Unavailable(match error {
         KvError::Invalid(text) => format!("invalid value: {text}"),
         KvError::Conflict => "the value changed".to_owned(),
+        KvError::StorageFull => return CartError::StorageFull,
         KvError::Unavailable(text) => format!("store of carts unavailable: {text}"),
     })
 }

@@ -59,7 +59,10 @@ pub fn commit_taking(
 
 /// What a failure of the database means to the caller.
 fn unavailable(error: &SqlError) -> CatalogError {
-    CatalogError::Unavailable(error.describe())
+    match error {
+        SqlError::StorageFull => CatalogError::StorageFull,
+        error => CatalogError::Unavailable(error.describe()),
+    }
 }
 
 /// Runs reads given as text and parameters.

@@ -18,7 +18,8 @@ const HOOK_BYTES_MAX: usize = 256 * 1024;
 ///
 /// For the provider, not for clients. `200` says that it is genuine and kept; the provider is then asked what became of the object
 /// that it names, and nothing else in it counts. An event that comes again is kept once. `400` says that the signature, its time or the
-/// body does not hold, `404` that there is no such provider, and `503` that the same is to be sent again later.
+/// body does not hold, `404` that there is no such provider, and `503` or `507` that the same is to be sent
+/// again later.
 #[cfg_attr(not(target_arch = "wasm32"), utoipa::path(post, path = "/api/v1/hooks/{provider}", tag = "webhooks",
     params(("provider" = String, Path, description = "Name of the payment provider.")),
     request_body(content = Object, content_type = "application/json",

@@ -114,7 +114,7 @@ fn claim(exchange: &Exchange<'_>, key: &str, fingerprint: &str) -> Result<Claim,
     match exchange.ports.set(key, &running, Condition::Absent, Some(KEPT_SECONDS)) {
         Ok(version) => return Ok(Claim::Ours(version)),
         Err(KvError::Conflict) => {}
-        Err(error @ (KvError::Invalid(_) | KvError::Unavailable(_))) => return Err(error.into()),
+        Err(error @ (KvError::Invalid(_) | KvError::StorageFull | KvError::Unavailable(_))) => return Err(error.into()),
     }
     let Some(entry) = Kv::get(exchange.ports, key)? else { return Ok(Claim::Gone) };
     let found: Record = serde_json::from_str(&entry.value).expect("only this file writes these records");
@@ -130,7 +130,7 @@ fn claim(exchange: &Exchange<'_>, key: &str, fingerprint: &str) -> Result<Claim,
     match exchange.ports.set(key, &running, Condition::Version(entry.version), Some(KEPT_SECONDS)) {
         Ok(version) => Ok(Claim::Ours(version)),
         Err(KvError::Conflict) => Err(in_progress()), // another request took it over first
-        Err(error @ (KvError::Invalid(_) | KvError::Unavailable(_))) => Err(error.into()),
+        Err(error @ (KvError::Invalid(_) | KvError::StorageFull | KvError::Unavailable(_))) => Err(error.into()),
     }
 }
 
@@ -144,14 +144,16 @@ fn run(exchange: &Exchange<'_>, key: &str, version: u64, fingerprint: String) ->
     let Some(record) = record else {
         // Whoever repeats it runs it again, at once or when the record is taken over.
         return match exchange.ports.delete(key, Condition::Version(version)) {
-            Ok(()) | Err(KvError::Conflict | KvError::Invalid(_) | KvError::Unavailable(_)) => Ok(response),
+            Ok(()) | Err(KvError::Conflict | KvError::Invalid(_) | KvError::StorageFull | KvError::Unavailable(_)) => {
+                Ok(response)
+            }
         };
     };
     match exchange.ports.set(key, &record, Condition::Version(version), Some(KEPT_SECONDS)) {
         Ok(_) => Ok(response),
         // Another request took it over, and gives the answer.
         Err(KvError::Conflict) => Err(in_progress()),
-        Err(error @ (KvError::Invalid(_) | KvError::Unavailable(_))) => Err(error.into()),
+        Err(error @ (KvError::Invalid(_) | KvError::StorageFull | KvError::Unavailable(_))) => Err(error.into()),
     }
 }
 

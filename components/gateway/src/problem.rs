@@ -93,6 +93,7 @@ codes! {
     PreconditionRequired = 428 "precondition_required" AfterReading "Name the version in If-Match";
     Throttled = 429 "throttled" AsItIs "Too many tries";
     Unavailable = 503 "unavailable" AsItIs "Something that this needs is away for the moment";
+    StorageFull = 507 "storage_full" AsItIs "There is no room for this at the moment; what is stored can be read";
 }
 
 /// Why a request failed.

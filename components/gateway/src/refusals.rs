@@ -13,6 +13,8 @@ use crate::auth;
 use crate::problem::{Code, Problem};
 use crate::shapes::Shortage;
 
+/// Seconds after which a full storage is worth another try: somebody has to make room.
+const ROOM_AFTER_SECONDS: u32 = 10;
 /// Seconds after which a failed dependency is worth another try.
 const RETRY_AFTER_SECONDS: u32 = 1;
 
@@ -31,6 +33,11 @@ fn unavailable() -> Problem {
     Problem::from(Code::Unavailable).header("retry-after", RETRY_AFTER_SECONDS.to_string())
 }
 
+/// There is no room for what a request writes; what only reads is answered.
+fn storage_full() -> Problem {
+    Problem::from(Code::StorageFull).header("retry-after", ROOM_AFTER_SECONDS.to_string())
+}
+
 fn throttled(seconds: u32) -> Problem {
     Problem::new(Code::Throttled, format!("try again in {seconds} seconds"))
         .header("retry-after", seconds.max(1).to_string())
@@ -47,6 +54,7 @@ impl From<UserError> for Problem {
             UserError::NotFound => Code::NotFound.into(),
             UserError::LimitReached => Code::LimitReached.into(),
             UserError::Conflict => Code::Conflict.into(),
+            UserError::StorageFull => storage_full(),
             UserError::Unavailable(_) => unavailable(),
         }
     }
@@ -65,6 +73,7 @@ impl From<CatalogError> for Problem {
             CatalogError::Settled => Code::Settled.into(),
             CatalogError::InUse => Code::InUse.into(),
             CatalogError::Conflict => Code::Conflict.into(),
+            CatalogError::StorageFull => storage_full(),
             CatalogError::Unavailable(_) => unavailable(),
         }
     }
@@ -79,6 +88,7 @@ impl From<CartError> for Problem {
             CartError::NotSold => Code::NotSold.into(),
             CartError::LimitReached => Code::LimitReached.into(),
             CartError::Conflict => Code::Conflict.into(),
+            CartError::StorageFull => storage_full(),
             CartError::Unavailable(_) => unavailable(),
         }
     }
@@ -111,6 +121,7 @@ impl From<OrderError> for Problem {
                 Self::from(Code::PaymentRefused).with(|more| more.decline = Some(decline.into()))
             }
             OrderError::Conflict => Code::Conflict.into(),
+            OrderError::StorageFull => storage_full(),
             OrderError::Unavailable(_) => unavailable(),
         }
     }
@@ -122,6 +133,7 @@ impl From<NotificationError> for Problem {
             NotificationError::Invalid(detail) => Self::new(Code::Invalid, detail),
             NotificationError::NotFound => Code::NotFound.into(),
             NotificationError::Conflict => Code::Conflict.into(),
+            NotificationError::StorageFull => storage_full(),
             NotificationError::Unavailable(_) => unavailable(),
         }
     }
@@ -134,6 +146,7 @@ impl From<HookError> for Problem {
             HookError::Forged(_) => Code::HookForged.into(),
             HookError::Malformed(_) => Code::MalformedRequest.into(),
             HookError::UnknownProvider => Code::NotFound.into(),
+            HookError::StorageFull => storage_full(),
             HookError::Unavailable(_) => unavailable(),
         }
     }
@@ -143,6 +156,7 @@ impl From<KvError> for Problem {
     /// For the records of idempotency keys: a conflict is handled where they are written.
     fn from(error: KvError) -> Self {
         match error {
+            KvError::StorageFull => storage_full(),
             KvError::Invalid(_) | KvError::Conflict | KvError::Unavailable(_) => unavailable(),
         }
     }

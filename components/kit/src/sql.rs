@@ -164,6 +164,7 @@ impl SqlError {
             Self::TooLarge(text) => format!("too large: {text}"),
             Self::Constraint(text) => format!("constraint: {text}"),
             Self::GuardMissed(guard) => format!("guard {} missed", guard.write),
+            Self::StorageFull => "the storage of the database is full".to_owned(),
             Self::Unavailable(text) => format!("database unavailable: {text}"),
         }
     }

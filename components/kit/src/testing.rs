@@ -21,6 +21,8 @@ pub enum Fault {
     BeforeCommit,
     /// The batch is committed, and the caller hears `unavailable` all the same.
     LostReply,
+    /// Nothing is committed, since there is no room for it.
+    StorageFull,
 }
 
 /// A value of `kv`.
@@ -233,6 +235,7 @@ impl Sql for TestPorts {
         match self.fault.take() {
             Some((0, Fault::BeforeCommit)) => Err(unavailable()),
             Some((0, Fault::LostReply)) => self.commit_once(batch).and_then(|_| Err(unavailable())),
+            Some((0, Fault::StorageFull)) => Err(sql::SqlError::StorageFull),
             Some((skip, fault)) => {
                 self.fault.set(Some((skip - 1, fault)));
                 self.commit_once(batch)

@@ -95,7 +95,11 @@ fn json(ports: &impl Sql, to: &str) -> Result<Response, SqlError> {
             Err(SqlError::TooLarge(_)) => {}
             Ok(_)
             | Err(
-                SqlError::Invalid(_) | SqlError::Constraint(_) | SqlError::GuardMissed(_) | SqlError::Unavailable(_),
+                SqlError::Invalid(_)
+                | SqlError::Constraint(_)
+                | SqlError::GuardMissed(_)
+                | SqlError::StorageFull
+                | SqlError::Unavailable(_),
             ) => break,
         }
     }

@@ -132,6 +132,7 @@ pub fn resend(ports: &impl Ports, call: &Call, command_id: &Id, id: &Id) -> Resu
                 error @ (SqlError::Invalid(_)
                 | SqlError::TooLarge(_)
                 | SqlError::Constraint(_)
+                | SqlError::StorageFull
                 | SqlError::Unavailable(_)),
             ) => return Err(unavailable(error)),
         }
@@ -173,7 +174,10 @@ fn foreign_cursor() -> NotificationError {
 }
 
 fn unavailable(error: SqlError) -> NotificationError {
-    NotificationError::Unavailable(error.describe())
+    match error {
+        SqlError::StorageFull => NotificationError::StorageFull,
+        error => NotificationError::Unavailable(error.describe()),
+    }
 }
 
 #[cfg(test)]

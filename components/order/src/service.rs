@@ -137,7 +137,10 @@ fn sync_name(funds: &Funds) -> String {
 }
 
 fn unavailable(error: SqlError) -> OrderError {
-    OrderError::Unavailable(error.describe())
+    match error {
+        SqlError::StorageFull => OrderError::StorageFull,
+        error => OrderError::Unavailable(error.describe()),
+    }
 }
 
 fn invalid(pointer: &str, code: &str, detail: &str) -> OrderError {

@@ -200,6 +200,7 @@ fn refusal(error: PaymentError) -> exported::PaymentError {
         PaymentError::Exceeds(left) => exported::PaymentError::Exceeds(left),
         PaymentError::Refused(why) => exported::PaymentError::Refused(why),
         PaymentError::Conflict => exported::PaymentError::Conflict,
+        PaymentError::StorageFull => exported::PaymentError::StorageFull,
         PaymentError::Unavailable(why) => exported::PaymentError::Unavailable(why),
     }
 }

@@ -331,5 +331,8 @@ fn taken(pointer: &str, detail: String) -> PaymentError {
 }
 
 fn unavailable(error: SqlError) -> PaymentError {
-    PaymentError::Unavailable(error.describe())
+    match error {
+        SqlError::StorageFull => PaymentError::StorageFull,
+        error => PaymentError::Unavailable(error.describe()),
+    }
 }

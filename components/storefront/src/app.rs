@@ -25,6 +25,8 @@ pub enum Failure {
     Malformed,
     /// Someone must sign in first; the text is where they wanted to go.
     SignIn(String),
+    /// There is no room for what was sent: later.
+    StorageFull,
     /// A service is away or busy: later.
     Unavailable,
 }
@@ -133,6 +135,7 @@ impl From<CatalogError> for Failure {
         match error {
             CatalogError::NotFound => Self::NotFound,
             CatalogError::Invalid(_) => Self::Malformed,
+            CatalogError::StorageFull => Self::StorageFull,
             CatalogError::OutOfStock(_)
             | CatalogError::Expired
             | CatalogError::Settled
@@ -148,6 +151,7 @@ impl From<CartError> for Failure {
         match error {
             CartError::NotFound => Self::NotFound,
             CartError::Invalid(_) | CartError::NotSold | CartError::LimitReached | CartError::Closed => Self::Malformed,
+            CartError::StorageFull => Self::StorageFull,
             CartError::Conflict | CartError::Unavailable(_) => Self::Unavailable,
         }
     }
@@ -167,6 +171,7 @@ impl From<OrderError> for Failure {
             | OrderError::WrongState(_)
             | OrderError::Exceeds(_)
             | OrderError::PaymentRefused(_) => Self::Malformed,
+            OrderError::StorageFull => Self::StorageFull,
             OrderError::Conflict | OrderError::Unavailable(_) => Self::Unavailable,
         }
     }
@@ -181,6 +186,7 @@ impl From<UserError> for Failure {
             | UserError::WrongCredentials
             | UserError::InvalidToken
             | UserError::LimitReached => Self::Malformed,
+            UserError::StorageFull => Self::StorageFull,
             UserError::Throttled(_) | UserError::Conflict | UserError::Unavailable(_) => Self::Unavailable,
         }
     }

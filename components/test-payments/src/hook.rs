@@ -114,7 +114,7 @@ mod tests {
             Err(HookError::Forged(_)) => "forged",
             Err(HookError::Malformed(_)) => "malformed",
             Err(HookError::UnknownProvider) => "unknown",
-            Err(HookError::Unavailable(_)) => "unavailable",
+            Err(HookError::StorageFull | HookError::Unavailable(_)) => "unavailable",
         }
     }
 

@@ -259,6 +259,7 @@ impl From<kit::UserError> for UserError {
             kit::UserError::NotFound => Self::NotFound,
             kit::UserError::LimitReached => Self::LimitReached,
             kit::UserError::Conflict => Self::Conflict,
+            kit::UserError::StorageFull => Self::StorageFull,
             kit::UserError::Unavailable(text) => Self::Unavailable(text),
         }
     }

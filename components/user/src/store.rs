@@ -41,5 +41,8 @@ pub fn commit(
 
 /// A failure of the database as this service passes it on.
 fn failed(error: SqlError) -> UserError {
-    UserError::Unavailable(error.describe())
+    match error {
+        SqlError::StorageFull => UserError::StorageFull,
+        error => UserError::Unavailable(error.describe()),
+    }
 }

@@ -60,6 +60,7 @@ impl From<values::SqlError> for sql::SqlError {
             values::SqlError::GuardMissed(values::MissedGuard { write, expected, touched }) => {
                 sql::SqlError::GuardMissed(sql::MissedGuard { write, expected, touched })
             }
+            values::SqlError::StorageFull => sql::SqlError::StorageFull,
             values::SqlError::Unavailable(reason) => sql::SqlError::Unavailable(reason),
         }
     }
@@ -86,6 +87,7 @@ impl From<values::KvError> for kv::KvError {
         match error {
             values::KvError::Invalid(reason) => kv::KvError::Invalid(reason),
             values::KvError::Conflict => kv::KvError::Conflict,
+            values::KvError::StorageFull => kv::KvError::StorageFull,
             values::KvError::Unavailable(reason) => kv::KvError::Unavailable(reason),
         }
     }

@@ -167,7 +167,9 @@ pub(crate) enum Failure {
     TooLarge(String),
     /// A constraint refused.
     Constraint(String),
-    /// The database is away, busy or full.
+    /// There is no room for a write, and it was undone.
+    StorageFull,
+    /// The database is away or busy.
     Unavailable(String),
 }
 
@@ -178,6 +180,7 @@ impl std::fmt::Display for Failure {
             | Failure::TooLarge(reason)
             | Failure::Constraint(reason)
             | Failure::Unavailable(reason) => f.write_str(reason),
+            Failure::StorageFull => f.write_str("the storage is full"),
         }
     }
 }
@@ -188,6 +191,7 @@ impl From<Failure> for SqlError {
             Failure::Invalid(reason) => SqlError::Invalid(reason),
             Failure::TooLarge(reason) => SqlError::TooLarge(reason),
             Failure::Constraint(reason) => SqlError::Constraint(reason),
+            Failure::StorageFull => SqlError::StorageFull,
             Failure::Unavailable(reason) => SqlError::Unavailable(reason),
         }
     }
@@ -197,6 +201,7 @@ impl From<Failure> for KvError {
     fn from(failure: Failure) -> KvError {
         match failure {
             Failure::Invalid(reason) | Failure::TooLarge(reason) => KvError::Invalid(reason),
+            Failure::StorageFull => KvError::StorageFull,
             // No row of the keys has a constraint that a caller could break.
             Failure::Constraint(reason) | Failure::Unavailable(reason) => KvError::Unavailable(reason),
         }

@@ -409,8 +409,8 @@ fn classify(error: &rusqlite::Error) -> Failure {
             ErrorCode::ConstraintViolation => Failure::Constraint(reason),
             ErrorCode::TooBig => Failure::TooLarge(reason),
             ErrorCode::OperationInterrupted => Failure::Unavailable("the deadline has passed".into()),
-            ErrorCode::DiskFull
-            | ErrorCode::DatabaseBusy
+            ErrorCode::DiskFull => Failure::StorageFull,
+            ErrorCode::DatabaseBusy
             | ErrorCode::DatabaseLocked
             | ErrorCode::DatabaseCorrupt
             | ErrorCode::NotADatabase

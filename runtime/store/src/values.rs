@@ -85,7 +85,9 @@ pub enum SqlError {
     Constraint(String),
     /// A guard was missed.
     GuardMissed(MissedGuard),
-    /// The database is away, busy past the deadline, or full.
+    /// There is no room for a write; nothing of it was done.
+    StorageFull,
+    /// The database is away or busy past the deadline.
     Unavailable(String),
 }
 
@@ -146,6 +148,8 @@ pub enum KvError {
     Invalid(String),
     /// The condition did not hold.
     Conflict,
+    /// There is no room for a write; nothing of it was done.
+    StorageFull,
     /// The store is away.
     Unavailable(String),
 }

@@ -275,6 +275,7 @@ pub fn case(error: &SqlError) -> &'static str {
         SqlError::TooLarge(_) => "too-large",
         SqlError::Constraint(_) => "constraint",
         SqlError::GuardMissed(_) => "guard-missed",
+        SqlError::StorageFull => "storage-full",
         SqlError::Unavailable(_) => "unavailable",
     }
 }

@@ -74,6 +74,7 @@ pub fn sql_error(error: sql::SqlError) -> SqlError {
             expected: missed.expected,
             touched: missed.touched,
         }),
+        sql::SqlError::StorageFull => SqlError::StorageFull,
         sql::SqlError::Unavailable(reason) => SqlError::Unavailable(reason),
     }
 }
@@ -97,6 +98,7 @@ pub fn kv_error(error: kv::KvError) -> KvError {
     match error {
         kv::KvError::Invalid(reason) => KvError::Invalid(reason),
         kv::KvError::Conflict => KvError::Conflict,
+        kv::KvError::StorageFull => KvError::StorageFull,
         kv::KvError::Unavailable(reason) => KvError::Unavailable(reason),
     }
 }

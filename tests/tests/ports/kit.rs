@@ -143,6 +143,7 @@ fn sql_error(error: kit_sql::SqlError) -> values::SqlError {
             expected: missed.expected,
             touched: missed.touched,
         }),
+        kit_sql::SqlError::StorageFull => values::SqlError::StorageFull,
         kit_sql::SqlError::Unavailable(reason) => values::SqlError::Unavailable(reason),
     }
 }
@@ -151,6 +152,7 @@ fn kv_error(error: kit_kv::KvError) -> values::KvError {
     match error {
         kit_kv::KvError::Invalid(reason) => values::KvError::Invalid(reason),
         kit_kv::KvError::Conflict => values::KvError::Conflict,
+        kit_kv::KvError::StorageFull => values::KvError::StorageFull,
         kit_kv::KvError::Unavailable(reason) => values::KvError::Unavailable(reason),
     }
 }

@@ -7,7 +7,7 @@ use souk_store::values::{Batch, SqlError};
 use souk_tests::ports_suite::{
     ALPHA, Backend, FIXTURE, batch, committed, deliver, event, guarded, integer, item, read, refused, write,
 };
-use souk_tests::postgres::{Cluster, number};
+use souk_tests::postgres::{Cluster, number, run};
 use souk_tests::values;
 use souk_tests::wait::{SOON, eventually};
 
@@ -84,6 +84,28 @@ async fn a_commit_and_a_query_are_one_round_trip_each() {
     proxy.set(Mode::AnswerAfterTheFlight);
     assert_eq!(host.commit(ALPHA, more("one")).await, Ok(vec![1]));
     assert_eq!(proxy.mode(), Mode::Pass, "the repeat went through");
+    assert_eq!(quantity(&host).await, before + 1);
+}
+
+/// As Postgres says it when its disk is full.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_full_disk_takes_no_writes_until_there_is_room() {
+    let (host, _proxy, url) = through_a_proxy().await;
+    warm_up(&host).await;
+    let before = quantity(&host).await;
+    let admin = url.replace("//souk@", "//admin@");
+    run(
+        &admin,
+        "CREATE FUNCTION souk_alpha.no_room() RETURNS trigger LANGUAGE plpgsql AS
+             $$ BEGIN RAISE EXCEPTION 'could not extend file' USING ERRCODE = 'disk_full'; END $$;
+         GRANT EXECUTE ON FUNCTION souk_alpha.no_room() TO PUBLIC;
+         CREATE TRIGGER no_room BEFORE INSERT OR UPDATE ON souk_alpha.alpha_items
+             FOR EACH STATEMENT EXECUTE FUNCTION souk_alpha.no_room()",
+    );
+    refused("full", host.commit(ALPHA, more("full")).await, "storage-full");
+    assert_eq!(quantity(&host).await, before, "reads go on");
+    run(&admin, "DROP TRIGGER no_room ON souk_alpha.alpha_items");
+    assert_eq!(host.commit(ALPHA, more("full")).await, Ok(vec![1]));
     assert_eq!(quantity(&host).await, before + 1);
 }
 

@@ -53,6 +53,7 @@ pub fn sql_error(error: values::SqlError) -> sql::SqlError {
             expected: missed.expected,
             touched: missed.touched,
         }),
+        values::SqlError::StorageFull => sql::SqlError::StorageFull,
         values::SqlError::Unavailable(reason) => sql::SqlError::Unavailable(reason),
     }
 }
@@ -76,6 +77,7 @@ pub fn kv_error(error: values::KvError) -> kv::KvError {
     match error {
         values::KvError::Invalid(reason) => kv::KvError::Invalid(reason),
         values::KvError::Conflict => kv::KvError::Conflict,
+        values::KvError::StorageFull => kv::KvError::StorageFull,
         values::KvError::Unavailable(reason) => kv::KvError::Unavailable(reason),
     }
 }

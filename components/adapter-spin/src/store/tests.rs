@@ -63,6 +63,7 @@ fn failure(connection: &rusqlite::Connection, sql: &str) -> &'static str {
         Failure::Invalid(_) => "invalid",
         Failure::TooLarge(_) => "too large",
         Failure::Constraint(_) => "constraint",
+        Failure::StorageFull => "storage-full",
         Failure::Unavailable(_) => "unavailable",
     }
 }
@@ -88,6 +89,9 @@ fn failures_are_sorted_by_the_texts_that_sqlite_gives() {
     ] {
         assert_eq!(failure(&connection, sql), expected, "{sql}");
     }
+    connection.execute_batch("PRAGMA max_page_count = 1").expect("it is set to what there is");
+    let large = "INSERT INTO alpha_items VALUES (hex(zeroblob(500000)), 1, 'e')";
+    assert_eq!(failure(&connection, large), "storage-full");
 }
 
 #[test]

@@ -79,6 +79,7 @@ impl Kv for Shop {
         match self.fault.get().filter(|(at, _)| *at == place) {
             Some((_, Fault::BeforeCommit)) => Err(away()),
             Some((_, Fault::LostReply)) => self.ports.set(key, value, condition, ttl_seconds).and_then(|_| Err(away())),
+            Some((_, Fault::StorageFull)) => Err(KvError::StorageFull),
             None => self.ports.set(key, value, condition, ttl_seconds),
         }
     }
@@ -330,6 +331,22 @@ fn what_is_not_yours_does_not_exist() {
     assert_eq!(claim(&shop, &staff, &cart("g"), &usr("bob")), Err(CartError::NotFound), "not even by staff");
     assert_eq!(get_for_user(&shop, &staff, &usr("alice")), Ok(hers.clone()));
     assert_eq!(get(&shop, &alice, &cart("g")), Ok(hers));
+}
+
+#[test]
+fn a_full_storage_is_told_as_such_and_changes_nothing() {
+    let shop = Shop::new();
+    let call = shop.guest();
+    shop.fail(0, Fault::StorageFull);
+    assert_eq!(create(&shop, &call, &cart("g"), "EUR"), Err(CartError::StorageFull));
+    assert_eq!(get(&shop, &call, &cart("g")), Err(CartError::NotFound));
+    let made = create(&shop, &call, &cart("g"), "EUR").expect("there is room");
+
+    shop.fail(0, Fault::StorageFull);
+    let set = || set_lines(&shop, &call, &cart("g"), &changes(&[("a", 2)]), Some(made.version));
+    assert_eq!(set(), Err(CartError::StorageFull));
+    assert_eq!(get(&shop, &call, &cart("g")), Ok(made.clone()), "reads go on");
+    assert_eq!(quantities(&set().expect("there is room")), lines([("a", 2)]));
 }
 
 #[test]

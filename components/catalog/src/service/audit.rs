@@ -127,7 +127,8 @@ fn describe(error: CatalogError) -> String {
         | CatalogError::Expired
         | CatalogError::Settled
         | CatalogError::InUse
-        | CatalogError::Conflict => unreachable!("reading for an audit refuses nothing"),
+        | CatalogError::Conflict
+        | CatalogError::StorageFull => unreachable!("reading for an audit refuses nothing"),
     }
 }
 

@@ -249,13 +249,19 @@ fn every_step_survives_a_fault_at_its_commit_and_a_repeat() {
         life(&calm, step).expect("nothing goes wrong");
     }
     let calm_units = (units(&calm, 0), units(&calm, 1), movements(&calm));
-    for fault in [Fault::BeforeCommit, Fault::LostReply] {
+    for fault in [Fault::BeforeCommit, Fault::LostReply, Fault::StorageFull] {
         for broken in 0..8 {
             let ports = shop_with(&[5, 5]);
             for step in 0..8 {
                 if step == broken {
                     ports.fail_commit(0, fault);
-                    assert!(matches!(life(&ports, step), Err(CatalogError::Unavailable(_))), "{step}");
+                    let error = life(&ports, step).expect_err("the commit fails");
+                    match fault {
+                        Fault::BeforeCommit | Fault::LostReply => {
+                            assert!(matches!(error, CatalogError::Unavailable(_)), "{step}");
+                        }
+                        Fault::StorageFull => assert_eq!(error, CatalogError::StorageFull, "{step}"),
+                    }
                 }
                 life(&ports, step).expect("a repeat succeeds");
                 life(&ports, step).expect("and so does another");

@@ -242,6 +242,7 @@ fn refused(exchange: &Exchange<'_>, cart_id: &str, error: CartError) -> Problem 
         | CartError::NotSold
         | CartError::LimitReached
         | CartError::Conflict
+        | CartError::StorageFull
         | CartError::Unavailable(_) => error.into(),
     }
 }

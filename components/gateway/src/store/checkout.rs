@@ -238,6 +238,7 @@ fn refused(exchange: &Exchange<'_>, cart_id: &str, error: OrderError) -> Problem
         | OrderError::Exceeds(_)
         | OrderError::PaymentRefused(_)
         | OrderError::Conflict
+        | OrderError::StorageFull
         | OrderError::Unavailable(_) => Problem::from(error)
             .pointing(&[("/payment_provider", "/payment/provider"), ("/payment_token", "/payment/token")]),
     }

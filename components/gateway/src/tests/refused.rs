@@ -189,13 +189,14 @@ fn webhooks_that_are_not_taken() {
         (HookError::Forged("secret of the signature".to_owned()), "400 hook_forged"),
         (HookError::Malformed("secret of the body".to_owned()), "400 malformed_request"),
         (HookError::UnknownProvider, "404 not_found"),
+        (HookError::StorageFull, "507 storage_full"),
         (HookError::Unavailable("secret of the database".to_owned()), "503 unavailable"),
     ] {
         let shop = Shop::new();
         shop.script::<(), _>("take_hook", Err(error));
         let answer = shop.send(&request(&shop, As::Guest, "POST /api/v1/hooks/test {}"));
         assert_eq!(outcome(&answer), wanted);
-        assert_eq!(answer.header("retry-after").is_some(), answer.status == 503, "{wanted}");
+        assert_eq!(answer.header("retry-after").is_some(), matches!(answer.status, 503 | 507), "{wanted}");
         assert!(!String::from_utf8_lossy(&answer.body).contains("secret"), "{wanted}");
     }
     let shop = Shop::new();
@@ -335,6 +336,7 @@ fn every_refusal_of_a_service_is_a_problem() {
         (UserError::NotFound, "404 not_found"),
         (UserError::LimitReached, "409 limit_reached"),
         (UserError::Conflict, "409 conflict"),
+        (UserError::StorageFull, "507 storage_full"),
         (UserError::Unavailable("secret of the database".to_owned()), "503 unavailable"),
     ];
     for (error, wanted) in users {
@@ -343,7 +345,7 @@ fn every_refusal_of_a_service_is_a_problem() {
         let answer =
             shop.send(&request(&shop, As::Guest, r#"POST /api/v1/auth/sign-in {"email":"a@b","password":"x"}"#));
         assert_eq!(outcome(&answer), wanted);
-        assert_eq!(answer.header("retry-after").is_some(), matches!(answer.status, 429 | 503), "{wanted}");
+        assert_eq!(answer.header("retry-after").is_some(), matches!(answer.status, 429 | 503 | 507), "{wanted}");
         assert!(!String::from_utf8_lossy(&answer.body).contains("secret"), "{wanted}");
     }
     let catalog = [
@@ -357,6 +359,7 @@ fn every_refusal_of_a_service_is_a_problem() {
         (CatalogError::Settled, "409 settled"),
         (CatalogError::InUse, "409 in_use"),
         (CatalogError::Conflict, "409 conflict"),
+        (CatalogError::StorageFull, "507 storage_full"),
         (CatalogError::Unavailable(String::new()), "503 unavailable"),
     ];
     for (error, wanted) in catalog {
@@ -372,6 +375,7 @@ fn every_refusal_of_a_service_is_a_problem() {
         (CartError::NotSold, "422 not_sold"),
         (CartError::LimitReached, "409 limit_reached"),
         (CartError::Conflict, "409 conflict"),
+        (CartError::StorageFull, "507 storage_full"),
         (CartError::Unavailable(String::new()), "503 unavailable"),
     ];
     for (error, wanted) in carts {
@@ -408,6 +412,7 @@ fn every_refusal_of_a_service_is_a_problem() {
             r#""decline":{"code":"card_declined","message":"No."}"#,
         ),
         (OrderError::Conflict, "409 conflict", ""),
+        (OrderError::StorageFull, "507 storage_full", ""),
         (OrderError::Unavailable(String::new()), "503 unavailable", ""),
     ];
     for (error, wanted, more) in orders {
@@ -421,6 +426,7 @@ fn every_refusal_of_a_service_is_a_problem() {
         (NotificationError::Invalid("no".to_owned()), "422 invalid"),
         (NotificationError::NotFound, "404 not_found"),
         (NotificationError::Conflict, "409 conflict"),
+        (NotificationError::StorageFull, "507 storage_full"),
         (NotificationError::Unavailable(String::new()), "503 unavailable"),
     ];
     for (error, wanted) in notifications {

@@ -301,7 +301,7 @@ fn a_resend_while_the_message_is_being_sent_wins() {
 #[test]
 fn a_failure_at_any_commit_sends_no_mail_twice_and_loses_none() {
     // The commits: heard, tried, tried again, resent, tried.
-    for fault in [Fault::BeforeCommit, Fault::LostReply] {
+    for fault in [Fault::BeforeCommit, Fault::LostReply, Fault::StorageFull] {
         for skip in 0..5 {
             let post = Post::new();
             post.will_say([away()]);

@@ -106,6 +106,7 @@ pub fn failure(error: kit::OrderError) -> exported::OrderError {
         kit::OrderError::Exceeds(left) => exported::OrderError::Exceeds(left),
         kit::OrderError::PaymentRefused(decline) => exported::OrderError::PaymentRefused(decline),
         kit::OrderError::Conflict => exported::OrderError::Conflict,
+        kit::OrderError::StorageFull => exported::OrderError::StorageFull,
         kit::OrderError::Unavailable(why) => exported::OrderError::Unavailable(why),
     }
 }

@@ -83,6 +83,7 @@ pub fn run(ports: &impl Ports, call: &Call, order: Order) -> Result<Order, Order
         Ok((funds, shelf)) => ("done", Step::Finish { funds, shelf }),
         Err(Failure::Refused(outside)) => ("refused", Step::Refuse(outside)),
         Err(Failure::Unknown(why)) => return Err(OrderError::Unavailable(why)),
+        Err(Failure::StorageFull) => return Err(OrderError::StorageFull),
     };
     match commit(ports, call, &order, &format!("{name}-{}", open.id), step)? {
         Some(next) => Ok(next),
@@ -96,6 +97,8 @@ enum Failure {
     Refused(Outside),
     /// Not known, or not yet: the same call again will tell.
     Unknown(String),
+    /// Not yet: a write found no room. The same call again will tell.
+    StorageFull,
 }
 
 fn effects(
@@ -147,6 +150,7 @@ fn funds(order: &Order, answer: Result<PaymentView, PaymentError>) -> Result<Fun
             let decline = rejected(&error);
             Err(Failure::Refused(Outside::PaymentRefused { code: decline.code, message: decline.message }))
         }
+        Err(PaymentError::StorageFull) => Err(Failure::StorageFull),
         Err(error @ (PaymentError::Conflict | PaymentError::Unavailable(_))) => {
             Err(Failure::Unknown(words::payment(&error)))
         }
@@ -178,6 +182,7 @@ fn put_back(
             | CatalogError::Settled
             | CatalogError::InUse,
         ) => Ok(Shelf::Refused),
+        Err(CatalogError::StorageFull) => Err(Failure::StorageFull),
         Err(error @ (CatalogError::Conflict | CatalogError::Unavailable(_))) => {
             Err(Failure::Unknown(words::catalog(&error)))
         }

@@ -6,7 +6,7 @@ use souk_kit::order::{OrderError, OrderView, Placement, Quote, QuoteRequest};
 use souk_kit::sql::SqlError;
 use souk_kit::{Actor, Address, Call, Id, ids};
 
-use super::{DUE_MILLIS, SELF, invalid, reload, saga, terms, unavailable, words};
+use super::{DUE_MILLIS, SELF, invalid, reload, saga, terms, unavailable};
 use crate::domain::quote::{self, NoPrice, Priced};
 use crate::domain::terms::Terms;
 use crate::domain::{Funds, Order, PRICE_CHANGED, Stage};
@@ -178,8 +178,9 @@ fn open_cart(ports: &impl Ports, call: &Call, cart_id: &str) -> Result<CartView,
             | CartError::NotSold
             | CartError::LimitReached
             | CartError::Conflict
+            | CartError::StorageFull
             | CartError::Unavailable(_)),
-        ) => return Err(OrderError::Unavailable(words::cart(&error))),
+        ) => return Err(saga::cart(&error)),
     };
     match cart.state.clone() {
         CartState::Open => Ok(cart),

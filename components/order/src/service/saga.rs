@@ -63,8 +63,12 @@ pub fn close_cart(ports: &impl Ports, call: &Call, order: &Order) -> Result<(), 
         // The cart is not in this order's checkout, or is gone: there is nothing left to end.
         Err(CartError::NotFound | CartError::Closed | CartError::Invalid(_)) => Ok(()),
         Err(
-            error @ (CartError::NotSold | CartError::LimitReached | CartError::Conflict | CartError::Unavailable(_)),
-        ) => Err(OrderError::Unavailable(words::cart(&error))),
+            error @ (CartError::NotSold
+            | CartError::LimitReached
+            | CartError::Conflict
+            | CartError::StorageFull
+            | CartError::Unavailable(_)),
+        ) => Err(cart(&error)),
     }
 }
 
@@ -95,8 +99,12 @@ fn forward(ports: &impl Ports, call: &Call, order: &Order) -> Result<Named, Orde
             return Ok(give_up(call, PRICE_CHANGED, None));
         }
         Err(
-            error @ (CartError::Invalid(_) | CartError::NotSold | CartError::LimitReached | CartError::Unavailable(_)),
-        ) => return Err(OrderError::Unavailable(words::cart(&error))),
+            error @ (CartError::Invalid(_)
+            | CartError::NotSold
+            | CartError::LimitReached
+            | CartError::StorageFull
+            | CartError::Unavailable(_)),
+        ) => return Err(cart(&error)),
     }
     if !reserve(ports, &ctx, order)? {
         return Ok(give_up(call, OUT_OF_STOCK, None));
@@ -179,7 +187,7 @@ fn hear(ports: &impl Ports, ctx: &Context, order: &Order) -> Result<Heard, Order
     };
     match answer {
         Ok(payment) => heard(order, payment),
-        Err(PaymentError::Unavailable(_) | PaymentError::Conflict) => {
+        Err(PaymentError::StorageFull | PaymentError::Unavailable(_) | PaymentError::Conflict) => {
             Ok(Heard::Unknown(Funds { state: Some(PaymentState::Pending), ..order.funds }))
         }
         Err(PaymentError::Refused(decline)) => Ok(Heard::Declined(Some(decline))),
@@ -220,7 +228,18 @@ pub fn rejected(error: &PaymentError) -> Decline {
     Decline { code: "rejected".to_owned(), message: words::payment(error) }
 }
 
+/// A failure of the cart that says nothing about its lines.
+pub fn cart(error: &CartError) -> OrderError {
+    match error {
+        CartError::StorageFull => OrderError::StorageFull,
+        error => OrderError::Unavailable(words::cart(error)),
+    }
+}
+
 /// A failure of the catalog that says nothing about the stock.
 pub fn catalog(error: &CatalogError) -> OrderError {
-    OrderError::Unavailable(words::catalog(error))
+    match error {
+        CatalogError::StorageFull => OrderError::StorageFull,
+        error => OrderError::Unavailable(words::catalog(error)),
+    }
 }

@@ -106,6 +106,7 @@ fn let_money_go(ports: &impl Ports, call: &Call, ctx: &Context, order: &Order) -
                 error @ (PaymentError::Invalid(_)
                 | PaymentError::NotFound
                 | PaymentError::UnknownProvider
+                | PaymentError::StorageFull
                 | PaymentError::Unavailable(_)),
             ) => return Err(unknown(&error)),
         }
@@ -167,5 +168,8 @@ fn put_back(ports: &impl Ports, ctx: &Context, order: &Order) -> Result<(), Orde
 }
 
 fn unknown(error: &PaymentError) -> OrderError {
-    OrderError::Unavailable(words::payment(error))
+    match error {
+        PaymentError::StorageFull => OrderError::StorageFull,
+        error => OrderError::Unavailable(words::payment(error)),
+    }
 }

@@ -6,6 +6,8 @@ use souk_kit::catalog::CatalogError;
 use souk_kit::order::OrderError;
 use souk_kit::payment::{PaymentError, PaymentState};
 
+const FULL: &str = "its storage is full";
+
 /// What the cart said.
 pub fn cart(error: &CartError) -> String {
     let what = match error {
@@ -15,6 +17,7 @@ pub fn cart(error: &CartError) -> String {
         CartError::NotSold => "a variant is not on sale".to_owned(),
         CartError::LimitReached => "the cart is full".to_owned(),
         CartError::Conflict => "the cart changed meanwhile".to_owned(),
+        CartError::StorageFull => FULL.to_owned(),
         CartError::Unavailable(why) => why.clone(),
     };
     format!("cart: {what}")
@@ -30,6 +33,7 @@ pub fn catalog(error: &CatalogError) -> String {
         CatalogError::Settled => "the reservation is settled".to_owned(),
         CatalogError::InUse => "it is in use".to_owned(),
         CatalogError::Conflict => "the stock changed meanwhile".to_owned(),
+        CatalogError::StorageFull => FULL.to_owned(),
         CatalogError::Unavailable(why) => why.clone(),
     };
     format!("catalog: {what}")
@@ -45,6 +49,7 @@ pub fn payment(error: &PaymentError) -> String {
         PaymentError::Exceeds(left) => format!("only {left} is left"),
         PaymentError::Refused(decline) => decline.message.clone(),
         PaymentError::Conflict => "the payment changed meanwhile".to_owned(),
+        PaymentError::StorageFull => FULL.to_owned(),
         PaymentError::Unavailable(why) => why.clone(),
     };
     format!("payment: {what}")
@@ -65,6 +70,7 @@ pub fn order(error: &OrderError) -> String {
         OrderError::Exceeds(left) => format!("only {left} is left"),
         OrderError::PaymentRefused(decline) => decline.message.clone(),
         OrderError::Conflict => "the order changed meanwhile".to_owned(),
+        OrderError::StorageFull => FULL.to_owned(),
         OrderError::Unavailable(why) => why.clone(),
     }
 }

@@ -155,6 +155,22 @@ fn of_two_who_check_out_one_cart_at_once_the_second_is_told_of_the_first() {
 }
 
 #[test]
+fn a_full_storage_is_told_as_such_and_the_order_is_placed_when_there_is_room() {
+    let easy = World::new();
+    easy.place(&easy.placement(&easy.guest(), &order_id(1))).expect("there is room");
+    for commit in 0..easy.ports.commits() {
+        let world = World::new();
+        let placement = world.placement(&world.guest(), &order_id(1));
+        world.ports.fail_commit(commit, souk_kit::testing::Fault::StorageFull);
+        let refused = world.place(&placement);
+        assert_eq!(refused.err(), Some(OrderError::StorageFull), "{commit}");
+        assert_eq!(told(&world.place(&placement)), "Confirmed", "{commit}");
+        world.pass_time();
+        world.assert_at_rest();
+    }
+}
+
+#[test]
 fn of_twins_that_place_one_order_at_once_the_stored_one_counts() {
     // The twin stores the order and dies; the batch has the same name, so this run believes that it stored its own.
     let stored = |email: &'static str| {

@@ -19,7 +19,10 @@ const NOBODYS: &str = "no payment is known for it";
 pub fn take_hook(ports: &impl Ports, call: &Call, provider: &str, hook: &Hook) -> Result<(), HookError> {
     let Some(news) = ports.read_hook(&call.ctx, provider, hook)? else { return Ok(()) };
     let hook = receive(provider, news, call.now).map_err(HookError::Malformed)?;
-    keep(ports, &hook).map_err(|error| HookError::Unavailable(error.describe()))
+    keep(ports, &hook).map_err(|error| match error {
+        SqlError::StorageFull => HookError::StorageFull,
+        error => HookError::Unavailable(error.describe()),
+    })
 }
 
 /// A connector's event says that its object changed: the same as a webhook that names the payment. The event is
@@ -71,6 +74,7 @@ fn why(error: PaymentError) -> String {
         PaymentError::Refused(decline) => decline.message,
         PaymentError::UnknownProvider => "no payment provider has this name at present".to_owned(),
         PaymentError::Conflict => "the payment changed too often meanwhile".to_owned(),
+        PaymentError::StorageFull => "the storage is full".to_owned(),
         error @ (PaymentError::Invalid(_)
         | PaymentError::NotFound
         | PaymentError::WrongState(_)

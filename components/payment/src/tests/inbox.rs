@@ -295,8 +295,19 @@ fn old_events_are_forgotten_some_at_a_time() {
 }
 
 #[test]
+fn a_webhook_that_finds_no_room_is_refused_and_taken_when_it_comes_again() {
+    let world = World::new();
+    world.authorize(CapturePolicy::Manual).expect("it goes well");
+    world.ports.fail_commit(0, Fault::StorageFull);
+    assert_eq!(take(&world, &news("evt_1")), Err(HookError::StorageFull));
+    assert_eq!(world.ports.integer("SELECT count(*) FROM payment_hooks"), 0);
+    assert_eq!(take(&world, &news("evt_1")), Ok(()));
+    assert_eq!(world.ports.integer("SELECT count(*) FROM payment_hooks"), 1);
+}
+
+#[test]
 fn a_fault_at_any_commit_is_mended_by_a_repeat() {
-    for fault in [Fault::BeforeCommit, Fault::LostReply] {
+    for fault in [Fault::BeforeCommit, Fault::LostReply, Fault::StorageFull] {
         for place in 0..3 {
             let world = World::new();
             world.authorize(CapturePolicy::Manual).expect("it goes well");

@@ -39,7 +39,7 @@ fn read(world: &World, headers: Vec<(String, String)>, body: &str) -> Result<Opt
         HookError::Forged(_) => "forged",
         HookError::Malformed(_) => "malformed",
         HookError::UnknownProvider => "unknown",
-        HookError::Unavailable(_) => "unavailable",
+        HookError::StorageFull | HookError::Unavailable(_) => "unavailable",
     })
 }
 

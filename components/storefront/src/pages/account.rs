@@ -386,7 +386,9 @@ fn refusal(error: UserError) -> Result<Vec<String>, Failure> {
         UserError::InvalidToken => vec!["This link was used already or is too old. Ask for a new one.".to_owned()],
         UserError::Throttled(seconds) => vec![format!("Too many tries. Please wait {} and try again.", wait(seconds))],
         UserError::LimitReached => vec!["There is no room for another one.".to_owned()],
-        UserError::NotFound | UserError::Conflict | UserError::Unavailable(_) => return Err(error.into()),
+        UserError::NotFound | UserError::Conflict | UserError::StorageFull | UserError::Unavailable(_) => {
+            return Err(error.into());
+        }
     })
 }
 

@@ -183,6 +183,8 @@ fn refusal(error: CartError) -> Result<Vec<String>, Failure> {
         CartError::Closed => {
             vec!["An order is being placed from this cart. Finish it, or wait until it is canceled.".to_owned()]
         }
-        CartError::NotFound | CartError::Conflict | CartError::Unavailable(_) => return Err(error.into()),
+        CartError::NotFound | CartError::Conflict | CartError::StorageFull | CartError::Unavailable(_) => {
+            return Err(error.into());
+        }
     })
 }

@@ -278,6 +278,7 @@ fn refused<S: Shop>(visit: &Visit<'_, S>, form: &Form, email: String, address: A
         | OrderError::Exceeds(_)
         | OrderError::PaymentRefused(_)
         | OrderError::Conflict
+        | OrderError::StorageFull
         | OrderError::Unavailable(_) => Err(error.into()),
     }
 }

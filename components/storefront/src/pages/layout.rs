@@ -148,6 +148,9 @@ pub fn failure_page<S: Shop>(visit: &Visit<'_, S>, failure: &Failure) -> Respons
         Failure::Malformed => {
             (400, "Something is off", "We could not make sense of what was sent. Go back and try again.")
         }
+        Failure::StorageFull => {
+            (507, "One moment, please", "The shop cannot take this now. Nothing was lost: try again in a minute.")
+        }
         Failure::Unavailable => {
             (503, "One moment, please", "The shop is busy. Nothing was lost: try again in a few seconds.")
         }
@@ -156,6 +159,7 @@ pub fn failure_page<S: Shop>(visit: &Visit<'_, S>, failure: &Failure) -> Respons
     let response = html(status, &FailurePage { page, detail, request_id: visit.request.id.clone() });
     match failure {
         Failure::Method(allow) => response.with("allow", *allow),
+        Failure::StorageFull => response.with("retry-after", "10"),
         Failure::Unavailable => response.with("retry-after", "2"),
         Failure::NotFound | Failure::Forged | Failure::Malformed | Failure::SignIn(_) => response,
     }

@@ -21,7 +21,7 @@ fn verdict(header: &str, body: &str, secrets: &str, now: i64) -> &'static str {
         Ok(()) => "genuine",
         Err(HookError::Forged(_)) => "forged",
         Err(HookError::Malformed(_)) => "malformed",
-        Err(HookError::UnknownProvider | HookError::Unavailable(_)) => "unavailable",
+        Err(HookError::UnknownProvider | HookError::StorageFull | HookError::Unavailable(_)) => "unavailable",
     }
 }
 

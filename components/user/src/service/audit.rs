@@ -110,6 +110,7 @@ fn describe(error: UserError) -> String {
         | UserError::Throttled(_)
         | UserError::NotFound
         | UserError::LimitReached
-        | UserError::Conflict => unreachable!("reading what an audit counts fails only with the database"),
+        | UserError::Conflict
+        | UserError::StorageFull => unreachable!("reading what an audit counts fails only with the database"),
     }
 }

@@ -199,6 +199,7 @@ fn case<T>(result: &Result<T, UserError>) -> String {
         Err(UserError::NotFound) => "not-found".to_owned(),
         Err(UserError::LimitReached) => "limit-reached".to_owned(),
         Err(UserError::Conflict) => "conflict".to_owned(),
+        Err(UserError::StorageFull) => "storage-full".to_owned(),
         Err(UserError::Unavailable(_)) => "unavailable".to_owned(),
     }
 }

@@ -120,6 +120,7 @@ fn failed(error: KvError) -> UserError {
     UserError::Unavailable(match error {
         KvError::Invalid(text) => format!("kv: {text}"),
         KvError::Conflict => "kv: a write without a condition met one".to_owned(),
+        KvError::StorageFull => return UserError::StorageFull,
         KvError::Unavailable(text) => format!("kv unavailable: {text}"),
     })
 }

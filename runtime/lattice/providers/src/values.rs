@@ -64,6 +64,7 @@ impl From<plain::SqlError> for sql::SqlError {
                 let plain::MissedGuard { write, expected, touched } = missed;
                 Self::GuardMissed(sql::MissedGuard { write, expected, touched })
             }
+            plain::SqlError::StorageFull => Self::StorageFull,
             plain::SqlError::Unavailable(reason) => Self::Unavailable(reason),
         }
     }
@@ -90,6 +91,7 @@ impl From<plain::KvError> for kv::KvError {
         match error {
             plain::KvError::Invalid(reason) => Self::Invalid(reason),
             plain::KvError::Conflict => Self::Conflict,
+            plain::KvError::StorageFull => Self::StorageFull,
             plain::KvError::Unavailable(reason) => Self::Unavailable(reason),
         }
     }

@@ -49,6 +49,7 @@ pub(super) fn classify(error: &Error) -> Trouble {
         ("40001" | "40P01", _) => Trouble::Conflict(reason),
         // Too many connections, a session that idled too long, or a server that starts or stops.
         ("53300" | "25P03" | "57P01" | "57P02" | "57P03" | "57P05", _) | (_, "08") => Trouble::Lost(reason),
+        ("53100", _) => Trouble::Failed(Failure::StorageFull),
         ("57014", _) => Trouble::Failed(Failure::Unavailable("the deadline has passed".into())),
         (_, "23") => Trouble::Failed(Failure::Constraint(reason)),
         (_, "54") => Trouble::Failed(Failure::TooLarge(reason)),

@@ -128,9 +128,11 @@ fn a_failed_commit_changes_nothing_and_the_command_can_be_sent_again() {
             continue;
         }
         assert_eq!(failed, "unavailable", "{name}");
+        shop.ports.fail_commit(0, Fault::StorageFull);
+        assert_eq!(command(&shop, &start), "storage-full", "{name}");
         assert_eq!(left_behind(&shop), before, "{name}");
         assert_eq!(shop.ports.take_due_events().len(), 0, "{name}");
-        assert_eq!(shop.ports.commits(), commits + 1, "{name} has one commit");
+        assert_eq!(shop.ports.commits(), commits + 2, "{name} has one commit");
         assert_eq!(command(&shop, &start), "ok", "{name}");
         shop.audit();
     }

@@ -71,6 +71,7 @@ impl From<sql::SqlError> for plain::SqlError {
                 let sql::MissedGuard { write, expected, touched } = missed;
                 Self::GuardMissed(plain::MissedGuard { write, expected, touched })
             }
+            sql::SqlError::StorageFull => Self::StorageFull,
             sql::SqlError::Unavailable(reason) => Self::Unavailable(reason),
         }
     }
@@ -97,6 +98,7 @@ impl From<kv::KvError> for plain::KvError {
         match error {
             kv::KvError::Invalid(reason) => Self::Invalid(reason),
             kv::KvError::Conflict => Self::Conflict,
+            kv::KvError::StorageFull => Self::StorageFull,
             kv::KvError::Unavailable(reason) => Self::Unavailable(reason),
         }
     }

@@ -10,7 +10,7 @@ use souk_kit::payment_extension::{HookError, News};
 use souk_kit::types::Instant;
 
 use crate::domain::{instant, is_reference};
-use crate::wire::Request;
+use crate::wire::{Link, Request, Supplementary};
 
 /// The types of events that are of interest. Others are genuine, and are not acted upon.
 pub const TYPES: [&str; 13] = [
@@ -108,48 +108,57 @@ struct Event {
 
 /// The part of an order, an authorization, a capture or a refund that says whose it is.
 #[derive(Deserialize)]
-struct Subject {
+struct Resource {
     #[serde(default)]
     id: String,
     #[serde(default)]
     invoice_id: Option<String>,
     #[serde(default)]
-    supplementary_data: Option<Supplementary>,
-}
-
-#[derive(Deserialize)]
-struct Supplementary {
+    supplementary_data: Supplementary,
     #[serde(default)]
-    related_ids: Option<Related>,
+    links: Vec<Link>,
 }
 
-#[derive(Deserialize)]
-struct Related {
-    #[serde(default)]
-    order_id: Option<String>,
+/// What an event is about.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Subject {
+    /// Nothing of interest: another type, or something that was not made for an order.
+    Other,
+    /// An order.
+    Order(News),
+    /// A refund, which names the capture that it is of and no order.
+    Refund {
+        /// The event's id.
+        event_id: String,
+        /// PayPal's name for the capture.
+        capture: String,
+    },
 }
 
-/// Reads a body, genuine or not. None when it is of no interest: another type, or something that names no order.
-pub fn read(body: &[u8]) -> Result<Option<News>, HookError> {
+/// Reads a body, genuine or not.
+pub fn read(body: &[u8]) -> Result<Subject, HookError> {
     let event: Event = serde_json::from_slice(body).map_err(|error| malformed(&error.to_string()))?;
     if !(1..=EVENT_ID_BYTES_MAX).contains(&event.id.len()) {
         return Err(malformed("the event's id is empty or too long"));
     }
     if !TYPES.contains(&event.event_type.as_str()) {
-        return Ok(None);
+        return Ok(Subject::Other);
     }
-    let subject: Subject = serde_json::from_value(event.resource).map_err(|error| malformed(&error.to_string()))?;
-    let key = subject.invoice_id.filter(|key| ids::is_id("pay", key));
-    let related = subject.supplementary_data.and_then(|data| data.related_ids).and_then(|ids| ids.order_id);
-    let reference = match related {
-        Some(order) => order,
-        None if event.event_type.starts_with("CHECKOUT.ORDER.") => subject.id,
-        None => return Ok(None),
+    let resource: Resource = serde_json::from_value(event.resource).map_err(|error| malformed(&error.to_string()))?;
+    let key = resource.invoice_id.filter(|key| ids::is_id("pay", key));
+    let capture = resource.links.iter().find(|link| link.rel == "up").and_then(Link::capture);
+    let named = |id: String, what: &str| {
+        if is_reference(&id) { Ok(id) } else { Err(malformed(&format!("the {what}'s id has not its form"))) }
     };
-    if !is_reference(&reference) {
-        return Err(malformed("the order's id has not its form"));
-    }
-    Ok(Some(News { event_id: event.id, reference, key }))
+    let event_id = event.id;
+    Ok(match (resource.supplementary_data.related_ids.order_id, capture) {
+        (Some(order), _) => Subject::Order(News { event_id, reference: named(order, "order")?, key }),
+        (None, Some(capture)) => Subject::Refund { event_id, capture: named(capture.to_owned(), "capture")? },
+        (None, None) if event.event_type.starts_with("CHECKOUT.ORDER.") => {
+            Subject::Order(News { event_id, reference: named(resource.id, "order")?, key })
+        }
+        (None, None) => Subject::Other,
+    })
 }
 
 fn malformed(why: &str) -> HookError {

@@ -9,7 +9,7 @@ use souk_kit::types::{Id, Money};
 
 use crate::client::{Client, Ports};
 use crate::domain::{self, Failure, Mark, tell, tell_after_write};
-use crate::hook;
+use crate::hook::{self, Subject};
 use crate::wire::{self, AuthorizationStatus, Capture, CaptureStatus, Order, Refund, RefundStatus, Verdict};
 
 /// Makes an order that the shopper is to approve. A repeat with the same key answers the same order as it is now. Once
@@ -169,17 +169,35 @@ pub fn read_hook(ports: &impl Ports, call: &Call, hook: &Hook) -> Result<Option<
     let ids = ports.get("paypal_webhook_ids").unwrap_or_default();
     let base = ports.get("paypal_api_base").unwrap_or_default();
     let transmission = hook::Transmission::read(&hook.headers, &base, call.now)?;
-    let news = hook::read(&hook.body)?;
+    let subject = hook::read(&hook.body)?;
     let unavailable = |failure: Failure| HookError::Unavailable(failure.describe());
     let client = Client::open(ports).map_err(unavailable)?;
     for id in ids.split(',').map(str::trim).filter(|id| !id.is_empty()).take(hook::REGISTRATIONS_MAX) {
         let asked = transmission.question(id, &hook.body)?;
         let verdict: Verdict = client.send(&asked).map_err(unavailable)?;
         if verdict.verification_status == "SUCCESS" {
-            return Ok(news);
+            return news(&client, subject).map_err(unavailable);
         }
     }
     Err(HookError::Forged("PayPal says that it is not its own".to_owned()))
+}
+
+/// The order that an event is about. A refund names its capture alone, and that is asked.
+fn news(client: &Client<'_, impl Ports>, subject: Subject) -> Result<Option<News>, Failure> {
+    let (event_id, capture) = match subject {
+        Subject::Other => return Ok(None),
+        Subject::Order(news) => return Ok(Some(news)),
+        Subject::Refund { event_id, capture } => (event_id, capture),
+    };
+    match client.send::<Capture>(&wire::read_capture(&capture)) {
+        Ok(capture) => {
+            let order = capture.supplementary_data.related_ids.order_id.filter(|order| domain::is_reference(order));
+            Ok(order.map(|reference| News { event_id, reference, key: None }))
+        }
+        // It was taken for another account, or by other means than an order.
+        Err(Failure::Missing) => Ok(None),
+        Err(failure) => Err(failure),
+    }
 }
 
 /// PayPal's name for an order. One whose answer was never heard moves nothing, so it is as good as none.

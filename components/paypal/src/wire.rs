@@ -40,6 +40,8 @@ pub enum Request {
 
 /// The only purchase unit of an order.
 const UNIT: &str = "default";
+/// Where captures are.
+const CAPTURES: &str = "/v2/payments/captures/";
 
 /// Makes an order. The shopper pays with an account of PayPal at once, and what is bought is sent by us.
 pub fn create(asked: &ProviderAuthorization, value: &str) -> Request {
@@ -83,6 +85,11 @@ pub fn mark(order: &str, custom_id: &str) -> Request {
     Request::Mark { path: format!("/v2/checkout/orders/{order}"), json: body.to_string() }
 }
 
+/// Reads a capture, for the order that it was made for.
+pub fn read_capture(capture: &str) -> Request {
+    Request::Read(format!("{CAPTURES}{capture}"))
+}
+
 /// Takes what is held, once.
 pub fn capture(authorization: &str, command: &str, amount: &Amount) -> Request {
     let body = json!({
@@ -103,7 +110,7 @@ pub fn refund(capture: &str, command: &str, amount: &Amount) -> Request {
         "amount": { "currency_code": amount.currency_code, "value": amount.value },
         "invoice_id": command, "custom_id": command,
     });
-    write(format!("/v2/payments/captures/{capture}/refund"), &body, command)
+    write(format!("{CAPTURES}{capture}/refund"), &body, command)
 }
 
 fn write(path: String, json: &Value, key: &str) -> Request {
@@ -254,6 +261,25 @@ pub struct Capture {
     /// Our command; our payment where it was taken with the order.
     #[serde(default)]
     pub invoice_id: String,
+    /// Which order it was made for; not told inside of the order.
+    #[serde(default)]
+    pub supplementary_data: Supplementary,
+}
+
+/// What belongs to an object.
+#[derive(Clone, Debug, Default, Deserialize)]
+pub struct Supplementary {
+    /// Other objects.
+    #[serde(default)]
+    pub related_ids: Related,
+}
+
+/// Names of other objects.
+#[derive(Clone, Debug, Default, Deserialize)]
+pub struct Related {
+    /// The order.
+    #[serde(default)]
+    pub order_id: Option<String>,
 }
 
 /// Where a capture is.
@@ -308,6 +334,13 @@ pub struct Link {
     pub rel: String,
     /// The address.
     pub href: String,
+}
+
+impl Link {
+    /// The capture that it leads to.
+    pub fn capture(&self) -> Option<&str> {
+        self.href.split_once(CAPTURES).map(|(_, id)| id)
+    }
 }
 
 /// What stands in the body of an answer that is an error.

@@ -21,6 +21,9 @@ fn headers(time: &str, cert: &str) -> Vec<(String, String)> {
 
 const CERT: &str = "https://api.paypal.com/v1/notifications/certs/CERT-360caa42-fca2a594-a5cafa77";
 
+/// Where a refund says that its capture is.
+const UP: &str = "https://api.paypal.com/v2/payments/captures/2GG279541U471931P";
+
 fn event(kind: &str, resource: &Value) -> String {
     json!({ "id": "WH-58D329510W468432D", "event_type": kind, "resource": resource }).to_string()
 }
@@ -122,12 +125,38 @@ fn a_webhook_names_the_order_that_changed() {
         some("PAYMENT.AUTHORIZATION.VOIDED", json!({ "id": AUTH, "supplementary_data": related }), None),
         some("PAYMENT.CAPTURE.REFUNDED", json!({ "id": "R", "invoice_id": CMD, "supplementary_data": related }), None),
         none("PAYMENT.CAPTURE.REFUNDED", json!({ "id": "R", "invoice_id": CMD })),
+        none("PAYMENT.CAPTURE.REFUNDED", json!({ "id": "R", "links": [{ "rel": "self", "href": UP }] })),
         none("CUSTOMER.DISPUTE.CREATED", json!({ "dispute_id": "PP-D-27803" })),
     ] {
         let world = world_at_that_time(vec![verdict("SUCCESS")], 0);
         let news = read(&world, headers(TIME, CERT), &body).expect("it is genuine");
         assert_eq!(news.map(|news| (news.reference, news.key)), expected, "{body}");
     }
+}
+
+/// Refunds that were made by hand come so: <https://developer.paypal.com/docs/api/payments/v2/#captures_refund>.
+#[test]
+fn a_refund_names_its_capture_and_that_names_the_order() {
+    let body = event("PAYMENT.CAPTURE.REFUNDED", &json!({ "id": "R", "links": [{ "rel": "up", "href": UP }] }));
+    let mut capture = captured();
+    capture["amount"] = amount("12.50");
+    let mut stray = capture.clone();
+    stray["supplementary_data"] = json!({});
+    let missing = answer(404, &json!({ "name": "RESOURCE_NOT_FOUND" }));
+    for (reply, expected) in [
+        (answer(200, &capture), Ok(Some(ID.to_owned()))),
+        (answer(200, &stray), Ok(None)),
+        (missing, Ok(None)),
+        (answer(500, &json!({})), Err("unavailable")),
+        (lost(), Err("unavailable")),
+    ] {
+        let world = world_at_that_time(vec![verdict("SUCCESS"), reply], 0);
+        let news = read(&world, headers(TIME, CERT), &body);
+        assert_eq!(news.map(|news| news.map(|news| news.reference)), expected);
+        assert_eq!(world.sent()[1..], ["GET v2/payments/captures/CAPTURE"]);
+    }
+    let evil = event("PAYMENT.CAPTURE.REFUNDED", &json!({ "links": [{ "rel": "up", "href": format!("{UP}/../x") }] }));
+    assert_eq!(read(&world_at_that_time(Vec::new(), 0), headers(TIME, CERT), &evil), Err("malformed"));
 }
 
 #[test]

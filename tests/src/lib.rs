@@ -1,4 +1,4 @@
-//! What the tests share: a real shop process, clients of its API and its pages, a simulated Stripe beside it, and the
+//! What the tests share: a real shop process, clients of its API and its pages, a simulated company beside it, and the
 //! suite that every port implementation passes.
 
 pub mod balancer;
@@ -11,8 +11,10 @@ pub mod disk;
 pub mod folder;
 pub mod lattice;
 pub mod mail;
+pub mod paypal;
 pub mod ports_suite;
 pub mod postgres;
+pub mod scene;
 pub mod shop;
 pub mod shoppers;
 pub mod spin;

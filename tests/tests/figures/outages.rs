@@ -52,10 +52,10 @@ impl Story {
             paid.push(self.scene.buy(&self.variant, "pm_card_visa").await.expect(201).text_at("/id"));
         }
         for (order, fault) in paid.iter().zip(FAULTS.iter().cycle()) {
-            self.scene.stripe.shared.lock().faults.plan([*fault]);
+            self.scene.company.shared.lock().faults.plan([*fault]);
             let placed = self.scene.buy(&self.variant, "pm_card_visa").await;
             assert!(matches!(placed.status, 200..=202), "{fault:?}: {}", placed.text);
-            self.scene.stripe.shared.lock().faults.plan([*fault]);
+            self.scene.company.shared.lock().faults.plan([*fault]);
             let refund = self.scene.act(order, "refund", 100).await;
             assert!(matches!(refund.status, 200 | 503), "{fault:?}: {}", refund.text);
         }
@@ -64,7 +64,7 @@ impl Story {
 
     /// Moves the clocks on, has one more shopper come, and waits until the shop has done what is due by then.
     async fn pass(&self, ms: u32) {
-        self.scene.stripe.shared.lock().clock.advance(ms.into());
+        self.scene.company.shared.lock().clock.advance(ms.into());
         self.time.advance(ms);
         // Who sells also wakes the deliverer of timers, which sleeps until the next one by a clock that nobody moves.
         let placed = self.scene.buy(&self.variant, "pm_card_visa").await;
@@ -76,7 +76,7 @@ impl Story {
     }
 
     fn set_outage(&self, outage: bool) {
-        self.scene.stripe.shared.lock().faults.set_outage(outage);
+        self.scene.company.shared.lock().faults.set_outage(outage);
     }
 
     async fn stay_away(&self, ms: u32) {

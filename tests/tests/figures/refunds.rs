@@ -63,7 +63,7 @@ struct Paid {
 async fn no_sequence_of_refunds_gives_back_more_than_was_paid() {
     let _machine = machine().await;
     let scene = Scene::new("automatic").await;
-    scene.stripe.shared.lock().provider.check_refunds(RefundPolicy::Uncapped);
+    scene.company.shared.lock().provider.check_refunds(RefundPolicy::Uncapped);
     let orders = Arc::new(pay(&scene, scaled(PAYMENTS)).await);
     let begin = Instant::now();
     let mut threads = JoinSet::new();

@@ -50,7 +50,7 @@ async fn a_key_makes_one_order_and_one_body() {
     }
     let books = Books::of(&scene.shop);
     let stored = books.number("SELECT COUNT(*) FROM order_orders", []);
-    let intents = scene.stripe.shared.lock().provider.objects()["payment_intents"].as_array().map_or(0, Vec::len);
+    let intents = scene.company.shared.lock().provider.objects()["payment_intents"].as_array().map_or(0, Vec::len);
     assert_eq!((orders.len(), stored, intents), (keys, i64::try_from(keys).expect("a count"), keys));
     assert_eq!(books.findings(), []);
     assert_eq!(scene.differences(), [""; 0]);

@@ -48,7 +48,7 @@ impl Tally {
 async fn webhooks_in_any_order_end_in_the_state_that_stripe_has() {
     let _machine = machine().await;
     let scene = Scene::new("automatic").await;
-    scene.stripe.shared.lock().outbox.disorder(DISORDER);
+    scene.company.shared.lock().outbox.disorder(DISORDER);
     let variant = scene.staff.stocked_variant("vase", 1_000_000).await;
     let begin = Instant::now();
     let (mut tally, mut orders) = (Tally::default(), 0);
@@ -65,11 +65,11 @@ async fn webhooks_in_any_order_end_in_the_state_that_stripe_has() {
         });
         acts = next.await.into_iter().flatten().collect();
         // What is out of order comes after the next acts, what is late after all of them.
-        let now = scene.stripe.shared.lock().clock.now();
-        let due = scene.stripe.shared.lock().outbox.take_due(now);
+        let now = scene.company.shared.lock().clock.now();
+        let due = scene.company.shared.lock().outbox.take_due(now);
         deliver(&scene, due, &mut tally).await;
     }
-    let late = scene.stripe.shared.lock().outbox.take_due(i64::MAX - 1);
+    let late = scene.company.shared.lock().outbox.take_due(i64::MAX - 1);
     deliver(&scene, late, &mut tally).await;
 
     let books = Books::of(&scene.shop);
@@ -117,7 +117,7 @@ async fn act(parties: &Parties, variant: &str, act: &Act) -> Option<Act> {
     match act {
         Act::Buy(number) => buy(parties, variant, *number).await,
         Act::Answer(placed, answer) => {
-            parties.finish_action(placed, answer).await;
+            parties.finish_action(placed, &format!("shopper={answer}")).await;
             (*answer == "approves").then(|| Act::RefundByHand(placed.text_at("/id"), 300))
         }
         Act::RefundByHand(order, amount) => {
@@ -154,7 +154,7 @@ async fn refund_by_hand(parties: &Parties, order: &str, amount: i64) {
     let reference = intent[0]["id"].as_str().expect("an id");
     let form = format!("payment_intent={reference}&amount={amount}");
     let headers = [("authorization", &*format!("Bearer {KEY}")), ("content-type", "application/x-www-form-urlencoded")];
-    Client::at(&parties.stripe.url).send("POST", "/v1/refunds", &headers, Some(form.into_bytes())).await.expect(200);
+    Client::at(&parties.company.url).send("POST", "/v1/refunds", &headers, Some(form.into_bytes())).await.expect(200);
 }
 
 /// Sends webhooks, some at once.

@@ -6,7 +6,7 @@
 //! | room | what is there |
 //! |---|---|
 //! | [`provider`] | what every company is to those who run it |
-//! | [`stripe`], [`paypal`] | the companies |
+//! | [`stripe`], [`paypal`], [`sendgrid`] | the companies |
 //! | [`faults`], [`hooks`] | what goes wrong with requests and with webhooks, by plan or by seed |
 //! | [`keys`], [`random`] | idempotency keys and seeded chance |
 
@@ -16,5 +16,6 @@ pub mod keys;
 pub mod paypal;
 pub mod provider;
 pub mod random;
+pub mod sendgrid;
 pub mod server;
 pub mod stripe;

@@ -4,6 +4,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use clap::{Args, Parser, Subcommand};
 use souk_providers::paypal::PayPal;
+use souk_providers::sendgrid::{SendGrid, signature};
 use souk_providers::server::{self, Clock, Endpoint, Site};
 use souk_providers::stripe::Stripe;
 
@@ -48,6 +49,20 @@ enum Provider {
         #[command(flatten)]
         run: Run,
     },
+    /// Mail, by SendGrid's API: for clients that are pointed to the address that it prints.
+    Sendgrid {
+        /// The port on 127.0.0.1.
+        #[arg(long, default_value_t = 12113)]
+        port: u16,
+        /// The API key that it takes.
+        #[arg(long, default_value = "SG.simulator")]
+        api_key: String,
+        /// From what the key follows that signs webhooks.
+        #[arg(long, default_value = "simulator")]
+        hook_secret: String,
+        #[command(flatten)]
+        run: Run,
+    },
 }
 
 #[derive(Args)]
@@ -68,6 +83,10 @@ async fn main() -> anyhow::Result<()> {
         }
         Provider::Paypal { port, client_id, client_secret, webhook_id, run } => {
             serve::<PayPal>("paypal", port, &format!("{client_id}:{client_secret}"), vec![webhook_id], run).await
+        }
+        Provider::Sendgrid { port, api_key, hook_secret, run } => {
+            println!("verify webhooks with {}", signature::public_key(&hook_secret));
+            serve::<SendGrid>("sendgrid", port, &api_key, vec![hook_secret], run).await
         }
     }
 }

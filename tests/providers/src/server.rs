@@ -3,7 +3,7 @@
 //!
 //! | path | what it does |
 //! |---|---|
-//! | `/v1/...`, `/v2/...` | the API |
+//! | `/v1/...`, `/v2/...`, `/v3/...` | the API |
 //! | `/stripe.js`, `/elements` | Stripe: a stand-in for Stripe.js, and the frame of the fields for a card |
 //! | `/3d_secure/{id}` | Stripe: where a shopper approves or refuses a payment |
 //! | `/checkoutnow?token={id}` | PayPal: where a shopper approves an order, and with what |
@@ -18,6 +18,7 @@
 mod control;
 mod courier;
 mod paypal;
+mod sendgrid;
 mod stripe;
 
 use std::net::{Ipv4Addr, SocketAddr};

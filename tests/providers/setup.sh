@@ -36,6 +36,7 @@ fi
 files=(
   9dee63b10231f8f6691208587cb63117a682fbc70b8820df881904cf7945b384 stripe.com.json
   32b88181740e339f4eebfa08b23f35f7e336453c6fe05925b5258ea984d6c341 sendgrid.com.json
+  aecfdf2b685cab61300b74e522d6f21cfd1db2503a419f479afe880b7560c313 twilio.com/api.json
 )
 sums=$(printf '%s  %s\n' "${files[@]}")
 mkdir -p "$target/openapi"

@@ -1,15 +1,10 @@
-"""Holds what a server answers against Stripe's own OpenAPI file at STRIPE_OPENAPI: status, form, and no name that it does not know."""
+"""Holds what a server answers against a company's own OpenAPI file: status, form, and no name that it does not know."""
 
 import json
-import os
 import re
 import urllib.parse
 
 import jsonschema
-import stripe
-
-with open(os.environ["STRIPE_OPENAPI"], encoding="utf-8") as file:
-    FILE = json.load(file)
 
 
 def as_json_schema(node):
@@ -26,43 +21,34 @@ def as_json_schema(node):
     return schema
 
 
-SCHEMAS = {name: as_json_schema(schema) for name, schema in FILE["components"]["schemas"].items()}
-# Newer than the file, and in what Stripe documents of the version that the connector asks for.
-SCHEMAS["payment_method_details_card"]["properties"]["capture_before"] = {"type": "integer"}
-
-
 def pattern(path):
     """A path of the file, as an expression; `{id}` stands for one segment."""
     return re.compile("".join("[^/]+" if part.startswith("{") else re.escape(part) for part in re.split(r"(\{[^}]+\})", path)))
 
 
-# Paths without a place to fill go first: `/v1/refunds/search` is no refund.
-PATHS = sorted(((path.count("{"), pattern(path), methods) for path, methods in FILE["paths"].items()), key=lambda path: path[0])
+class File:
+    """The file at this path."""
 
+    def __init__(self, path):
+        with open(path, encoding="utf-8") as file:
+            known = json.load(file)
+        self.schemas = {name: as_json_schema(schema) for name, schema in known["components"]["schemas"].items()}
+        # Paths without a place to fill go first: `/v1/refunds/search` is no refund.
+        paths = sorted(known["paths"].items(), key=lambda path: path[0].count("{"))
+        self.paths = [(pattern(path), methods) for path, methods in paths]
+        self.checked = 0
 
-def validator(method, url, status):
-    path = urllib.parse.urlsplit(url).path
-    operation = next(methods[method] for _, expression, methods in PATHS if expression.fullmatch(path) and method in methods)
-    answers = operation["responses"]
-    answer = answers.get(str(status), answers["default"] if status >= 400 else None)
-    assert answer is not None, f"{method} {path} answers no {status}"
-    schema = as_json_schema(answer["content"]["application/json"]["schema"])
-    return jsonschema.Draft4Validator({**schema, "components": {"schemas": SCHEMAS}})
-
-
-class Checked(stripe.RequestsClient):
-    """A client of HTTP that fails when an answer is not as the file says."""
-
-    name = "checked"
-    checked = 0
-
-    def request(self, method, url, headers, post_data=None):
-        answer, status, answered = super().request(method, url, headers, post_data)
-        self.check(method, url, status, answer)
-        return answer, status, answered
+    def validator(self, method, url, status):
+        path = urllib.parse.urlsplit(url).path
+        fits = (methods[method] for expression, methods in self.paths if expression.fullmatch(path) and method in methods)
+        answers = next(fits)["responses"]
+        answer = answers.get(str(status), answers.get("default") if status >= 400 else None)
+        assert answer is not None, f"{method} {path} answers no {status}"
+        schema = as_json_schema(answer["content"]["application/json"]["schema"])
+        return jsonschema.Draft4Validator({**schema, "components": {"schemas": self.schemas}})
 
     def check(self, method, url, status, answer):
-        body = json.loads(answer)
-        error = jsonschema.exceptions.best_match(validator(method, url, status).iter_errors(body))
+        """Fails when an answer is not as the file says."""
+        error = jsonschema.exceptions.best_match(self.validator(method, url, status).iter_errors(json.loads(answer)))
         assert error is None, f"{method} {url} {status}: {error.json_path}: {error.message}"
         self.checked += 1

@@ -6,7 +6,7 @@
 //! | room | what is there |
 //! |---|---|
 //! | [`provider`] | what every company is to those who run it |
-//! | [`stripe`], [`paypal`], [`sendgrid`] | the companies |
+//! | [`stripe`], [`paypal`], [`sendgrid`], [`twilio`] | the companies |
 //! | [`faults`], [`hooks`] | what goes wrong with requests and with webhooks, by plan or by seed |
 //! | [`keys`], [`random`] | idempotency keys and seeded chance |
 
@@ -19,3 +19,4 @@ pub mod random;
 pub mod sendgrid;
 pub mod server;
 pub mod stripe;
+pub mod twilio;

@@ -7,6 +7,7 @@ use souk_providers::paypal::PayPal;
 use souk_providers::sendgrid::{SendGrid, signature};
 use souk_providers::server::{self, Clock, Endpoint, Site};
 use souk_providers::stripe::Stripe;
+use souk_providers::twilio::Twilio;
 
 /// Simulates an outside company on this machine. Nothing is charged, and all is forgotten when it ends.
 #[derive(Parser)]
@@ -63,6 +64,22 @@ enum Provider {
         #[command(flatten)]
         run: Run,
     },
+    /// Text messages, by Twilio's API: for clients that are pointed to the address that it prints. Each message names where
+    /// its callbacks go.
+    Twilio {
+        /// The port on 127.0.0.1.
+        #[arg(long, default_value_t = 12114)]
+        port: u16,
+        /// The SID of the account.
+        #[arg(long, default_value = "AC00000000000000000000000000000001")]
+        account_sid: String,
+        /// The token that it takes with the SID, and that signs callbacks.
+        #[arg(long, default_value = "simulator")]
+        auth_token: String,
+        /// Decides names and faults; another one at each start when it is not given.
+        #[arg(long)]
+        seed: Option<u32>,
+    },
 }
 
 #[derive(Args)]
@@ -87,6 +104,10 @@ async fn main() -> anyhow::Result<()> {
         Provider::Sendgrid { port, api_key, hook_secret, run } => {
             println!("verify webhooks with {}", signature::public_key(&hook_secret));
             serve::<SendGrid>("sendgrid", port, &api_key, vec![hook_secret], run).await
+        }
+        Provider::Twilio { port, account_sid, auth_token, seed } => {
+            let (credentials, run) = (format!("{account_sid}:{auth_token}"), Run { hook_url: None, seed });
+            serve::<Twilio>("twilio", port, &credentials, vec![auth_token], run).await
         }
     }
 }

@@ -17,6 +17,10 @@ pub enum RefundPolicy {
 pub trait Provider: Send + 'static {
     /// The field of an event that says of which type it is.
     const EVENT_TYPE: &str;
+    /// Of which type the bodies of webhooks are.
+    const CONTENT_TYPE: &str = "application/json; charset=utf-8";
+    /// Whether an event names its own address, in `url`. Otherwise all go to the account's.
+    const CALLS_BACK: bool = false;
 
     /// An account without anything. `credentials` are what its API takes, and `url` is where its pages are; ids of
     /// objects hold the seed, so that those of two accounts differ.

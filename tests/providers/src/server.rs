@@ -3,7 +3,7 @@
 //!
 //! | path | what it does |
 //! |---|---|
-//! | `/v1/...`, `/v2/...`, `/v3/...` | the API |
+//! | `/v1/...`, `/v2/...`, `/v3/...`, `/2010-04-01/...` | the API |
 //! | `/stripe.js`, `/elements` | Stripe: a stand-in for Stripe.js, and the frame of the fields for a card |
 //! | `/3d_secure/{id}` | Stripe: where a shopper approves or refuses a payment |
 //! | `/checkoutnow?token={id}` | PayPal: where a shopper approves an order, and with what |
@@ -20,6 +20,7 @@ mod courier;
 mod paypal;
 mod sendgrid;
 mod stripe;
+mod twilio;
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex, MutexGuard};

@@ -36,22 +36,23 @@ pub(super) async fn run<P: Provider>(shared: Shared<P>) {
     }
 }
 
-/// Sends what is due at `until`, milliseconds since 1970. Without an endpoint everything waits.
+/// Sends what is due at `until`, milliseconds since 1970. What has no address waits.
 ///
 /// The signature is of the machine's time: the shop judges it by its own clock, which nobody moves.
 pub(super) async fn deliver<P: Provider>(shared: &Shared<P>, until: i64) -> Vec<Outcome> {
     let (due, endpoint) = {
         let mut state = shared.lock();
         state.post_events();
-        let due = if state.endpoint.url.is_some() { state.outbox.take_due(until) } else { Vec::new() };
+        let has_address = P::CALLS_BACK || state.endpoint.url.is_some();
+        let due = if has_address { state.outbox.take_due(until) } else { Vec::new() };
         (due, state.endpoint.clone())
     };
-    let Some(url) = endpoint.url else { return Vec::new() };
     let secrets: Vec<&str> = endpoint.secrets.iter().map(String::as_str).collect();
     let mut outcomes = Vec::new();
     for delivery in due {
         let webhook = P::webhook(&delivery, &secrets, wall());
-        let mut request = shared.http.post(&url).header("content-type", "application/json; charset=utf-8");
+        let url = if P::CALLS_BACK { delivery.event["url"].as_str() } else { endpoint.url.as_deref() };
+        let mut request = shared.http.post(url.unwrap_or_default()).header("content-type", P::CONTENT_TYPE);
         for (name, value) in webhook.headers {
             request = request.header(name, value);
         }

@@ -32,15 +32,16 @@ const HOP_MS: u64 = 3;
 /// One of how many outages that are drawn lasts for hours; the others are one call long.
 const AWAY_ONE_OF: u64 = 5;
 /// One of how many outages that are drawn lasts for days: such a world asks thousands of questions.
-const AWAY_FOR_DAYS_ONE_OF: u64 = 20;
+const AWAY_FOR_DAYS_ONE_OF: u64 = 100;
 /// A day.
 pub const DAY_MS: i64 = 86_400_000;
 const HOUR_MS: i64 = 3_600_000;
 /// How long a connector is away: longer than a failed delivery is repeated, and than a checkout lasts.
 const AWAY_MS: i64 = 40 * 60 * 1_000;
-/// How long a connector is at least away when it is away for days: Stripe keeps idempotency keys for 24 hours. At most a
-/// day longer.
+/// How long a connector is at least away when it is away for days: Stripe keeps idempotency keys for 24 hours.
 const AWAY_FOR_DAYS_MS: i64 = DAY_MS + HOUR_MS;
+/// How much longer at most, in milliseconds.
+const AWAY_LONGER_MS: u64 = 2 * 60 * 60 * 1_000;
 /// How far all clocks go forward when everything expires. Quotes and reservations end after 15 minutes, checkouts after 30.
 const EXPIRED_MS: i64 = 31 * 60 * 1_000;
 
@@ -341,7 +342,7 @@ impl World {
             Some(Fault::Away) => self.inner().leave(connector, AWAY_MS),
             Some(Fault::AwayForDays) => {
                 let mut inner = self.inner();
-                let outage = AWAY_FOR_DAYS_MS + i64::try_from(inner.chance.below(86_400_000)).unwrap_or_default();
+                let outage = AWAY_FOR_DAYS_MS + i64::try_from(inner.chance.below(AWAY_LONGER_MS)).unwrap_or_default();
                 inner.leave(connector, outage);
             }
             None => {}

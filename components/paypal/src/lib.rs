@@ -22,6 +22,9 @@
 //! PayPal cannot cancel an order that is not approved yet, so one that is let go is marked in its `custom_id`, and
 //! nothing is taken for a marked order.
 //!
+//! Every call signs in anew, which is one exchange more. PayPal's token is good for hours and moves money: kept in
+//! `kv`, it would stand in the shop's storage as well.
+//!
 //! Never here: whether a total fits the ledger. Order, amount and currency are handed over as PayPal tells them, and
 //! `payment` compares them with its intent and quarantines what does not fit.
 
